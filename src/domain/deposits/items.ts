@@ -1,0 +1,137 @@
+import type { StoredBankEntry } from '../bank-statement.ts'
+import { compareText } from '../collections.ts'
+import type { Day } from '../day.ts'
+import type { EntityAccounts, EntityFacts, Policy } from '../facts.ts'
+import type { Currency } from '../money.ts'
+import type { ProvedPayout } from '../payout-proof.ts'
+import { addBusinessDays, businessDaysBetween, onOrAfterBusinessDay } from '../target-calendar.ts'
+import { namedPayouts, type PayoutReference, type ReferenceIndex } from './references.ts'
+
+/** A payout that looks for its deposit (or, if negative, for its debit). */
+export interface PayoutItem {
+  readonly entity: string
+  readonly payoutId: string
+  readonly currency: Currency
+  /** Positive when the merchant receives. */
+  readonly amountMinor: bigint
+  readonly day: Day
+  /** Day 0 of its window and the last day of it: TARGET business days. */
+  readonly windowFirst: Day
+  readonly windowLast: Day
+  /** Net of its rows, where that differs from what was sent; see `payout_residual`. */
+  readonly rowsNetMinor: bigint
+}
+
+/** A line of the provider at an own account that looks for its payout. */
+export interface DepositItem {
+  readonly entry: StoredBankEntry
+  /** The entity that owns the account. */
+  readonly entity: string
+  /**
+   * The payouts that the line names: one group for each place in its text, each group the payouts
+   * that the visible part fits. More than one in a group: the bank cut the reference too short.
+   */
+  readonly named: readonly (readonly PayoutReference[])[]
+}
+
+export function payoutItems(payouts: readonly ProvedPayout[], policy: Policy): PayoutItem[] {
+  return payouts
+    .filter((payout) => payout.own !== null)
+    .map((payout) => ({
+      entity: payout.entity,
+      payoutId: payout.facts.payoutId,
+      currency: payout.facts.currency,
+      amountMinor: payout.amountMinor,
+      day: payout.day,
+      windowFirst: onOrAfterBusinessDay(payout.day),
+      windowLast: addBusinessDays(payout.day, policy.matchWindowDays),
+      rowsNetMinor: payout.facts.netMinor,
+    }))
+    .toSorted(comparePayouts)
+}
+
+export function comparePayouts(a: PayoutItem, b: PayoutItem): number {
+  return (
+    compareText(a.day, b.day) ||
+    compareText(a.entity, b.entity) ||
+    compareText(a.payoutId, b.payoutId)
+  )
+}
+
+export function compareDeposits(a: DepositItem, b: DepositItem): number {
+  return (
+    compareText(a.entry.bookingDay, b.entry.bookingDay) ||
+    compareText(a.entry.account, b.entry.account) ||
+    compareText(a.entry.reference, b.entry.reference) ||
+    compareText(a.entry.fingerprint, b.entry.fingerprint) ||
+    a.entry.fingerprintRank - b.entry.fingerprintRank
+  )
+}
+
+/** Which entity owns an account: the one that names it, else the only one that names none. */
+export function accountOwners(
+  entities: readonly EntityFacts[],
+): (account: string) => string | null {
+  const named = new Map<string, string>()
+  let ofAllOthers: string | null = null
+  for (const { entity, account } of entities) {
+    for (const iban of account.ibans) named.set(iban, entity)
+    if (account.ibans.length === 0) ofAllOthers = entity
+  }
+  return (account) => named.get(account) ?? ofAllOthers
+}
+
+/** Whether a line looks like the provider's: by its text, or by the account it comes from. */
+export function isProvidersLine(
+  entry: StoredBankEntry,
+  { payerPatterns, payerIbans }: EntityAccounts,
+): boolean {
+  if (entry.counterpartyIban !== null && payerIbans.includes(entry.counterpartyIban)) return true
+  const texts = [entry.counterpartyName ?? '', entry.remittance.join(' ')]
+  return payerPatterns.some((pattern) => texts.some((text) => pattern.test(text)))
+}
+
+/** The provider's lines on own accounts, in the order in which they came. */
+export function depositItems(
+  entries: readonly StoredBankEntry[],
+  entities: readonly EntityFacts[],
+  references: ReferenceIndex,
+): DepositItem[] {
+  const ownerOf = accountOwners(entities)
+  const accounts = new Map(entities.map(({ entity, account }) => [entity, account]))
+  return entries
+    .flatMap((entry): DepositItem[] => {
+      const entity = ownerOf(entry.account)
+      const account = entity === null ? undefined : accounts.get(entity)
+      if (entity === null || account === undefined || entry.amountMinor === 0n) return []
+      if (!isProvidersLine(entry, account)) return []
+      return [{ entry, entity, named: namedPayouts(entry, references) }]
+    })
+    .toSorted(compareDeposits)
+}
+
+/**
+ * TARGET business days from a payout to a line: 0 on the payout's day (or the next business day).
+ * Null if the line was booked before the payout was made.
+ */
+export function lagDays(payout: PayoutItem, entry: StoredBankEntry): number | null {
+  return entry.bookingDay < payout.day ? null : businessDaysBetween(payout.day, entry.bookingDay)
+}
+
+/** The only payout that the line can mean, or null. */
+export function onlyNamed(deposit: DepositItem): PayoutReference | null {
+  const [group, ...others] = deposit.named
+  const [payout, ...rivals] = group ?? []
+  return payout !== undefined && rivals.length === 0 && others.length === 0 ? payout : null
+}
+
+export function names(deposit: DepositItem, payout: PayoutItem): boolean {
+  return deposit.named.some((group) =>
+    group.some(({ entity, payoutId }) => entity === payout.entity && payoutId === payout.payoutId),
+  )
+}
+
+/** A line for the reader: its reference, day and amount. */
+export function lineName(entry: StoredBankEntry): string {
+  return `bank line ${entry.reference} of ${entry.bookingDay}`
+}

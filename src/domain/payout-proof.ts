@@ -1,0 +1,141 @@
+import type { BalanceTransaction } from './balance-transaction.ts'
+import { type Day, dayOfInstant } from './day.ts'
+import type { EntityFacts, PayoutFacts, Policy } from './facts.ts'
+import { type Finding, money } from './findings.ts'
+import { explainResidual, type NetChange, residualCauses } from './ledger-rows.ts'
+
+/** A payout with its proof: the nets of its rows plus its own net must be 0. */
+export interface ProvedPayout {
+  readonly entity: string
+  readonly facts: PayoutFacts
+  /** Its first own row; null where the ledger has none (`payout_unknown`). */
+  readonly own: BalanceTransaction | null
+  /** The day of its own row, else of the last row that names it. */
+  readonly day: Day
+  /** What was sent: positive when the merchant receives. */
+  readonly amountMinor: bigint
+  /** Net of the rows − what was sent. */
+  readonly residualMinor: bigint
+}
+
+export function provePayouts(facts: EntityFacts, policy: Policy): ProvedPayout[] {
+  return facts.payouts.flatMap((payout) => {
+    const own = payout.ownRows[0] ?? null
+    const at = own?.createdS ?? payout.lastRowCreatedS
+    if (at === null) return []
+    const amountMinor = own === null ? 0n : -own.netMinor
+    return [
+      {
+        entity: facts.entity,
+        facts: payout,
+        own,
+        day: dayOfInstant(at, policy.zone),
+        amountMinor,
+        residualMinor: payout.netMinor - amountMinor,
+      },
+    ]
+  })
+}
+
+/**
+ * What is wrong with payouts on paper. A residual that follows from findings about its rows is not
+ * reported beside them (`absorbed`): those findings name it instead.
+ */
+export function judgePayouts(
+  payouts: readonly ProvedPayout[],
+  facts: EntityFacts,
+  changes: readonly NetChange[],
+  rowFindings: readonly Finding[],
+): { findings: Finding[]; absorbed: Map<Finding, string> } {
+  const findings: Finding[] = []
+  const absorbed = new Map<Finding, string>()
+  for (const payout of payouts) {
+    const broken = brokenPayout(payout)
+    if (broken !== null) {
+      findings.push(broken)
+      continue
+    }
+    if (payout.residualMinor === 0n) continue
+    const causes = explainResidual(
+      payout.residualMinor,
+      residualCauses(payout.facts, facts, changes, rowFindings),
+    )
+    if (causes === null) {
+      findings.push(residual(payout))
+      continue
+    }
+    for (const cause of causes) {
+      absorbed.set(
+        cause,
+        `The residual of ${money(payout.residualMinor, payout.facts.currency)} in payout ${payout.facts.payoutId} follows from this.`,
+      )
+    }
+  }
+  return { findings, absorbed }
+}
+
+function payoutFacts({ entity, facts, day }: ProvedPayout) {
+  return {
+    entity,
+    key: facts.payoutId,
+    payoutId: facts.payoutId,
+    currency: facts.currency,
+    day,
+    closed: null,
+  } as const
+}
+
+function rowsPhrase(count: number): string {
+  return count === 1 ? '1 row' : `${count} rows`
+}
+
+/** A payout that cannot be proved at all: unknown, double or empty. */
+function brokenPayout(payout: ProvedPayout): Finding | null {
+  const { facts, own, amountMinor } = payout
+  const { currency, payoutId } = facts
+  const base = payoutFacts(payout)
+  if (own === null) {
+    return {
+      ...base,
+      code: 'payout_unknown',
+      expectedMinor: facts.netMinor,
+      actualMinor: 0n,
+      explanation: `${rowsPhrase(facts.transactions)} of ${money(facts.netMinor, currency)} net say that they were paid out in ${payoutId}, but Alma's ledger has no such payout.`,
+    }
+  }
+  if (facts.ownRows.length > 1) {
+    const sentMinor = facts.ownRows.reduce((sum, row) => sum - row.netMinor, 0n)
+    return {
+      ...base,
+      code: 'payout_duplicate',
+      balanceTransactionId: facts.ownRows[1]?.id ?? null,
+      expectedMinor: amountMinor,
+      actualMinor: sentMinor,
+      explanation: `Payout ${payoutId} stands ${facts.ownRows.length} times in Alma's ledger (rows ${facts.ownRows.map((row) => row.id).join(', ')}), together ${money(sentMinor, currency)}; its ${rowsPhrase(facts.transactions)} sum to ${money(facts.netMinor, currency)}.`,
+    }
+  }
+  if (facts.transactions === 0) {
+    return {
+      ...base,
+      code: 'payout_empty',
+      balanceTransactionId: own.id,
+      expectedMinor: 0n,
+      actualMinor: amountMinor,
+      explanation: `Payout ${payoutId} of ${money(amountMinor, currency)} pays no transaction: no row of the ledger names it.`,
+    }
+  }
+  return null
+}
+
+function residual(payout: ProvedPayout): Finding {
+  const { facts, own, amountMinor, residualMinor } = payout
+  const { currency, payoutId } = facts
+  return {
+    ...payoutFacts(payout),
+    code: 'payout_residual',
+    balanceTransactionId: own?.id ?? null,
+    expectedMinor: facts.netMinor,
+    actualMinor: amountMinor,
+    explanation: `The ${rowsPhrase(facts.transactions)} of payout ${payoutId} sum to ${money(facts.netMinor, currency)} net, but ${money(amountMinor, currency)} was paid out: ${money(residualMinor, currency)} is unexplained.`,
+  }
+}

@@ -1,0 +1,432 @@
+import { withoutEchoes } from './causes.ts'
+import { compareText, groupBy } from './collections.ts'
+import { dayOfInstant } from './day.ts'
+import { boardOf, type DepositMatch } from './deposits/board.ts'
+import { nameOf } from './deposits/by-reference.ts'
+import {
+  accountOwners,
+  depositItems,
+  type DepositItem,
+  isProvidersLine,
+  type PayoutItem,
+  payoutItems,
+} from './deposits/items.ts'
+import { type DepositJudgement, judgeDeposits } from './deposits/judge-deposits.ts'
+import { matchDeposits } from './deposits/match-deposits.ts'
+import type { BrokenPin } from './deposits/pinned.ts'
+import { indexReferences } from './deposits/references.ts'
+import { judgeExports, judgeFees } from './export-proof.ts'
+import type { EntityFacts, Facts } from './facts.ts'
+import { type Finding, money, toDiscrepancies } from './findings.ts'
+import {
+  foldChanges,
+  judgeChanges,
+  judgeLatePaidRows,
+  judgeOpenRows,
+  judgeRepeatedRows,
+  judgeSuspectRows,
+} from './ledger-rows.ts'
+import { sumOf } from './money.ts'
+import { judgePayouts, type ProvedPayout, provePayouts } from './payout-proof.ts'
+import { periodContains, periodInstants } from './period.ts'
+import type {
+  DiscrepancyRow,
+  Match,
+  OpenItemRow,
+  Reconciliation,
+  RefundRow,
+  SettlementRow,
+  SummaryLine,
+} from './reconciliation.ts'
+import { judgeRefunds } from './refund-life.ts'
+import { checkSummary, currenciesOf, summarise, type SummaryInput } from './roll-forward.ts'
+import { type CoveredStretch, isCovered, proveStatements } from './statement-proof.ts'
+
+/**
+ * One reconciliation: facts in, reports out. Nothing here reads a clock, a file or a database, and
+ * the order in which the facts come does not matter.
+ */
+export function reconcile(
+  facts: Facts,
+): Reconciliation & { readonly brokenPins: readonly BrokenPin[] } {
+  const ledgers = facts.entities.map((entity) => judgeLedger(entity, facts))
+  const payouts = ledgers.flatMap((ledger) => ledger.payouts)
+  const bank = judgeBank(facts, payouts)
+  const { judgement } = bank
+  const findings = withoutEchoes([
+    ...ledgers.flatMap((ledger) =>
+      ledger.findings.map((finding) => withUnknownPayoutLine(finding, judgement)),
+    ),
+    ...judgement.findings,
+    ...bank.findings,
+  ])
+  const discrepancies = toDiscrepancies(findings, facts.period, facts.asOf)
+  const { summary, controlFaults } = controlTotals(facts, ledgers, bank, discrepancies)
+  return {
+    period: facts.period,
+    asOf: facts.asOf,
+    discrepancies,
+    settlements: settlementRows(facts, payouts, judgement),
+    refunds: ledgers.flatMap((ledger) => ledger.refunds).toSorted(compareRefunds),
+    openItems: [...ledgers.flatMap((ledger) => ledger.openItems), ...judgement.openItems]
+      .filter((item) => item.since <= facts.period.last)
+      .toSorted(compareOpenItems),
+    summary,
+    matches: bank.matches
+      .filter((match) => match.payouts.some((payout) => payout.day <= facts.period.last))
+      .map(toMatch),
+    controlFaults,
+    brokenPins: bank.brokenPins,
+  }
+}
+
+interface LedgerJudgement {
+  readonly facts: EntityFacts
+  readonly payouts: readonly ProvedPayout[]
+  readonly findings: readonly Finding[]
+  readonly refunds: readonly RefundRow[]
+  readonly openItems: readonly OpenItemRow[]
+}
+
+/** Parts A, B and D: what the provider's own papers say against each other. */
+function judgeLedger(
+  facts: EntityFacts,
+  { policy, period, asOf, ledgerCurrency }: Facts,
+): LedgerJudgement {
+  const { entity } = facts
+  const payouts = provePayouts(facts, policy)
+  const payoutDays = new Map(
+    payouts.filter(({ own }) => own !== null).map((payout) => [payout.facts.payoutId, payout.day]),
+  )
+  const changes = foldChanges(facts.changes)
+  const rowFindings = [
+    ...judgeSuspectRows(entity, facts.suspectRows, policy.zone),
+    ...judgeRepeatedRows(entity, facts.repeatedRows, policy.zone),
+    ...judgeChanges(entity, changes, policy.zone),
+  ]
+  const proved = judgePayouts(payouts, facts, changes, rowFindings)
+  const open = judgeOpenRows(entity, facts.openRows, policy, asOf)
+  const refunds = judgeRefunds(facts, changes, payoutDays, {
+    policy,
+    period,
+    asOf,
+    currency: ledgerCurrency,
+  })
+  return {
+    facts,
+    payouts,
+    findings: [
+      ...proved.findings,
+      ...rowFindings.map((finding) => withSentence(finding, proved.absorbed.get(finding))),
+      ...open.findings,
+      ...judgeLatePaidRows(entity, facts.latePaidRows, payoutDays, policy),
+      ...judgeExports(entity, facts.exports, policy, ledgerCurrency),
+      ...judgeFees(entity, facts.fees, policy),
+      ...refunds.findings,
+    ],
+    refunds: refunds.rows,
+    openItems: [...open.openItems, ...refunds.openItems],
+  }
+}
+
+function withSentence(finding: Finding, sentence: string | undefined): Finding {
+  return sentence === undefined
+    ? finding
+    : { ...finding, explanation: `${finding.explanation} ${sentence}` }
+}
+
+interface BankJudgement {
+  readonly judgement: DepositJudgement
+  readonly findings: readonly Finding[]
+  readonly matches: readonly DepositMatch[]
+  readonly brokenPins: readonly BrokenPin[]
+  readonly deposits: readonly DepositItem[]
+}
+
+/** Parts C and E: payouts against the bank, and the bank's statements against themselves. */
+function judgeBank(facts: Facts, payouts: readonly ProvedPayout[]): BankJudgement {
+  const { policy, asOf, bank } = facts
+  const references = indexReferences(
+    payouts.map(({ entity, facts: { payoutId } }) => ({ entity, payoutId })),
+  )
+  const deposits = depositItems(bank.entries, facts.entities, references)
+  const coverage = coverageOf(facts, deposits)
+  const isOver = (payout: PayoutItem): boolean => coverage.whyOpen(payout) === null
+  const matching = matchDeposits(
+    boardOf(payoutItems(payouts, policy), deposits),
+    bank.pinned,
+    policy,
+    isOver,
+  )
+  const accounts = new Map(facts.entities.map(({ entity, account }) => [entity, account]))
+  const ownerOf = accountOwners(facts.entities)
+  const otherLines = bank.entries.filter((entry) => {
+    const account = accounts.get(ownerOf(entry.account) ?? '')
+    return account !== undefined && !isProvidersLine(entry, account)
+  })
+  const unknownPayouts = new Map(
+    payouts
+      .filter(({ own }) => own === null)
+      .map((payout) => [
+        nameOf({ entity: payout.entity, payoutId: payout.facts.payoutId }),
+        payout,
+      ]),
+  )
+  const judgement = judgeDeposits(matching, {
+    policy,
+    asOf,
+    isOver,
+    whyOpen: (payout) => coverage.whyOpen(payout) ?? '',
+    otherLines,
+    unknownPayouts,
+  })
+  const { matches, brokenPins } = matching
+  return { judgement, findings: coverage.findings, matches, brokenPins, deposits }
+}
+
+/**
+ * Whether a payout's window is over and covered by statements. The accounts that must be covered are
+ * those of the entity at which the provider's lines are seen; all of its accounts if there are none.
+ */
+function coverageOf({ entities, bank, asOf }: Facts, deposits: readonly DepositItem[]) {
+  const ownerOf = accountOwners(entities)
+  const findings: Finding[] = []
+  const covered = new Map<string, readonly CoveredStretch[]>()
+  const accountsOf = new Map<string, readonly string[]>()
+  for (const { entity, account } of entities) {
+    const statements = bank.statements.filter((statement) => ownerOf(statement.account) === entity)
+    const entries = bank.entries.filter((entry) => ownerOf(entry.account) === entity)
+    const proof = proveStatements(entity, statements, entries)
+    findings.push(...proof.findings)
+    covered.set(entity, proof.covered)
+    const paid = deposits
+      .filter((deposit) => deposit.entity === entity)
+      .map(({ entry }) => entry.account)
+    const known =
+      paid.length > 0
+        ? paid
+        : [...account.ibans, ...statements.map((statement) => statement.account)]
+    accountsOf.set(entity, [...new Set(known)].toSorted(compareText))
+  }
+  const whyOpen = ({ entity, windowFirst, windowLast }: PayoutItem): string | null => {
+    if (windowLast >= asOf) return `its window ends on ${windowLast}`
+    const accounts = accountsOf.get(entity) ?? []
+    if (accounts.length === 0) return 'awaiting bank statements: there are none yet'
+    const uncovered = accounts.filter(
+      (account) => !isCovered(covered.get(entity) ?? [], account, windowFirst, windowLast),
+    )
+    if (uncovered.length === 0) return null
+    return `awaiting bank statements of ${uncovered.join(', ')} for ${windowFirst} to ${windowLast}`
+  }
+  return { whyOpen, findings }
+}
+
+/** A payout that the ledger lacks and that the bank has: the line is told with it. */
+function withUnknownPayoutLine(
+  finding: Finding,
+  { unknownPayoutLines }: DepositJudgement,
+): Finding {
+  if (finding.code !== 'payout_unknown') return finding
+  const line = unknownPayoutLines.get(nameOf({ entity: finding.entity, payoutId: finding.key }))
+  if (line === undefined) return finding
+  return {
+    ...finding,
+    bankReference: line.reference,
+    bankAccount: line.account,
+    bankFile: line.fileName,
+    actualMinor: line.amountMinor,
+    actualDay: line.bookingDay,
+    explanation: `${finding.explanation} Bank line ${line.reference} of ${line.bookingDay} carries its id and brought ${money(line.amountMinor, line.currency)}.`,
+  }
+}
+
+function settlementRows(
+  facts: Facts,
+  payouts: readonly ProvedPayout[],
+  judgement: DepositJudgement,
+): SettlementRow[] {
+  return payouts
+    .flatMap((payout): SettlementRow[] => {
+      const { facts: sums, entity, day } = payout
+      const state = judgement.settlements.get(nameOf({ entity, payoutId: sums.payoutId }))
+      if (state === undefined || day > facts.period.last) return []
+      if (!periodContains(facts.period, day) && state.status === 'matched') return []
+      const residualNote =
+        payout.residualMinor === 0n
+          ? ''
+          : `residual of ${money(payout.residualMinor, sums.currency)}`
+      return [
+        {
+          payoutId: sums.payoutId,
+          entity,
+          currency: sums.currency,
+          createdDay: day,
+          transactions: sums.transactions,
+          grossMinor: sums.grossMinor,
+          feesMinor: sums.feesMinor,
+          refundsMinor: sums.refundsMinor,
+          otherMinor: sums.otherMinor,
+          netMinor: sums.netMinor,
+          payoutAmountMinor: payout.amountMinor,
+          residualMinor: payout.residualMinor,
+          ...state,
+          note: [state.note, residualNote].filter((note) => note !== '').join('; '),
+        },
+      ]
+    })
+    .toSorted(
+      (a, b) =>
+        compareText(a.entity, b.entity) ||
+        compareText(a.createdDay, b.createdDay) ||
+        compareText(a.payoutId, b.payoutId),
+    )
+}
+
+function compareRefunds(a: RefundRow, b: RefundRow): number {
+  return (
+    compareText(a.entity, b.entity) ||
+    compareText(a.createdDay, b.createdDay) ||
+    compareText(a.refundId, b.refundId)
+  )
+}
+
+function compareOpenItems(a: OpenItemRow, b: OpenItemRow): number {
+  return (
+    compareText(a.entity, b.entity) ||
+    compareText(a.item, b.item) ||
+    compareText(a.since, b.since) ||
+    compareText(a.id, b.id)
+  )
+}
+
+function toMatch({ rule, payouts, deposits, evidence, competitors }: DepositMatch): Match {
+  return {
+    entity: payouts[0]?.entity ?? '',
+    rule,
+    payoutIds: payouts.map(({ payoutId }) => payoutId),
+    bankEntryIds: deposits.map(({ entry }) => entry.id),
+    evidence,
+    competitors,
+  }
+}
+
+/** The control totals, and whatever of them does not tie. */
+function controlTotals(
+  facts: Facts,
+  ledgers: readonly LedgerJudgement[],
+  bank: BankJudgement,
+  discrepancies: readonly DiscrepancyRow[],
+): { summary: SummaryLine[]; controlFaults: string[] } {
+  const { period, policy, ledgerCurrency } = facts
+  const instants = periodInstants(period, policy.zone)
+  const summary: SummaryLine[] = []
+  const controlFaults: string[] = [...checkMatches(bank.matches)]
+  for (const ledger of ledgers.toSorted((a, b) => compareText(a.facts.entity, b.facts.entity))) {
+    controlFaults.push(...checkRows(ledger))
+    for (const currency of currenciesOf(ledger.facts, ledgerCurrency)) {
+      const input: SummaryInput = {
+        facts: ledger.facts,
+        currency,
+        sent: sentPayouts(facts, ledger, bank.judgement, currency),
+        receivedMinor: bank.deposits
+          .filter(
+            ({ entity, entry }) => entity === ledger.facts.entity && entry.currency === currency,
+          )
+          .filter(({ entry }) => entry.amountMinor > 0n && periodContains(period, entry.bookingDay))
+          .map(({ entry }) => entry.amountMinor),
+        discrepancies,
+        period: instants,
+      }
+      const lines = summarise(input)
+      summary.push(...lines)
+      controlFaults.push(
+        ...checkSummary(input, lines),
+        ...checkPayoutsSent(ledger, input, instants, policy.zone),
+      )
+    }
+  }
+  return { summary, controlFaults }
+}
+
+function sentPayouts(
+  { period }: Facts,
+  { payouts }: LedgerJudgement,
+  judgement: DepositJudgement,
+  currency: string,
+) {
+  return payouts.flatMap((payout) => {
+    const { entity, facts } = payout
+    const state = judgement.settlements.get(nameOf({ entity, payoutId: facts.payoutId }))
+    const counts =
+      payout.own !== null && facts.currency === currency && periodContains(period, payout.day)
+    return counts && state !== undefined
+      ? [{ amountMinor: payout.amountMinor, status: state.status }]
+      : []
+  })
+}
+
+/** Payouts sent must be what the ledger's payout rows of the period took out, double rows included. */
+function checkPayoutsSent(
+  { facts, payouts }: LedgerJudgement,
+  { currency, sent }: SummaryInput,
+  { startS, endS }: { startS: number; endS: number },
+  zone: string,
+): string[] {
+  const outMinor = sumOf(
+    facts.movements
+      .filter(({ kind, when }) => kind === 'from_payout' && when === 'period')
+      .filter((movement) => movement.currency === currency)
+      .map(({ netMinor }) => -netMinor),
+  )
+  const repeatedMinor = sumOf(
+    payouts
+      .filter((payout) => payout.facts.currency === currency)
+      .flatMap((payout) => payout.facts.ownRows.slice(1))
+      .filter(({ createdS }) => startS <= createdS && createdS < endS)
+      .map(({ netMinor }) => -netMinor),
+  )
+  const sentMinor = sumOf(sent.map(({ amountMinor }) => amountMinor))
+  if (sentMinor + repeatedMinor === outMinor) return []
+  return [
+    `${facts.entity}: the payouts from ${dayOfInstant(startS, zone)} on are ${money(sentMinor + repeatedMinor, currency)}, but the ledger's payout rows took out ${money(outMinor, currency)}`,
+  ]
+}
+
+/** Each row of the ledger stands in exactly one place: a payout's own row, in a payout, or open. */
+function checkRows({ facts, payouts }: LedgerJudgement): string[] {
+  const inPayouts = payouts.reduce(
+    (sum, payout) => sum + payout.facts.transactions + payout.facts.ownRows.length,
+    0,
+  )
+  if (inPayouts + facts.openRows.length === facts.rowCount) return []
+  return [
+    `${facts.entity}: ${inPayouts} ledger rows stand in or for payouts and ${facts.openRows.length} are open, but the ledger holds ${facts.rowCount}`,
+  ]
+}
+
+/** Both sides of each match are equal, and nothing is used twice. */
+function checkMatches(matches: readonly DepositMatch[]): string[] {
+  const faults = matches.flatMap(({ payouts, deposits }) => {
+    const paidMinor = sumOf(payouts.map(({ amountMinor }) => amountMinor))
+    const receivedMinor = sumOf(deposits.map(({ entry }) => entry.amountMinor))
+    return paidMinor === receivedMinor
+      ? []
+      : [
+          `the match of ${payouts.map(({ payoutId }) => payoutId).join(', ')} has two sides that differ`,
+        ]
+  })
+  for (const [payout, twice] of groupBy(
+    matches.flatMap(({ payouts }) => payouts),
+    nameOf,
+  )) {
+    if (twice.length > 1)
+      faults.push(`payout ${payout.split('\u0000')[1]} is matched ${twice.length} times`)
+  }
+  for (const [entry, twice] of groupBy(
+    matches.flatMap(({ deposits }) => deposits),
+    (deposit) => deposit.entry.id,
+  )) {
+    if (twice.length > 1) faults.push(`bank entry ${entry} is matched ${twice.length} times`)
+  }
+  return faults
+}
