@@ -20,12 +20,7 @@ const lineColumns = {
   refundId: lines.refundId,
 }
 
-interface StoredExport {
-  readonly exportId: string
-  readonly requestNumber: number
-  readonly startS: number
-  readonly endS: number
-}
+type StoredExport = Omit<ExportFacts, 'conventions' | 'pairs'>
 
 /** The newest stored accounting export of each asked span that begins before the period's end. */
 export async function loadExportFacts(
@@ -50,8 +45,14 @@ async function storedExports(db: DbOrTx, view: LedgerView): Promise<StoredExport
     .selectDistinctOn([dataExports.startS, dataExports.endS], {
       exportId: sql<string>`coalesce(${dataExports.exportId}, '')`,
       requestNumber: dataExports.requestNumber,
+      sha256: sql<string>`coalesce(${dataExports.sha256}, '')`,
+      rows: sql<number>`coalesce(${dataExports.rows}, 0)`.mapWith(Number),
       startS: dataExports.startS,
       endS: dataExports.endS,
+      heldUntilS:
+        sql<number>`least(${dataExports.endS}, extract(epoch from ${dataExports.requestedAt}))`.mapWith(
+          Number,
+        ),
     })
     .from(dataExports)
     .where(

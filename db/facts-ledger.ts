@@ -56,7 +56,7 @@ function isPaidOut(view: LedgerView): SQL {
 }
 
 /** Rows as of the day: one that a later payout took is in none yet. */
-export async function loadRows(
+async function loadRows(
   db: DbOrTx,
   view: LedgerView,
   condition: SQL | undefined,
@@ -257,12 +257,12 @@ export async function loadRowChanges(
   return found.map((change) => ({ ...change, seenAsOf: parseDay(change.seenAsOf) }))
 }
 
-export function countRows(): SQL<number> {
+function countRows(): SQL<number> {
   return sql<number>`count(*)`.mapWith(Number)
 }
 
 /** A sum of minor units, 0 over no rows; Postgres sums bigint as numeric, which comes as text. */
-export function sumMinor(of: SQL | PgColumn, where?: SQL): SQL<bigint> {
+function sumMinor(of: SQL | PgColumn, where?: SQL): SQL<bigint> {
   const filter = where === undefined ? sql`` : sql` filter (where ${where})`
   return sql<bigint>`coalesce(sum(${of})${filter}, 0)`.mapWith((text: string) => BigInt(text))
 }

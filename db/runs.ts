@@ -1,0 +1,46 @@
+/** The record of each execution of a command that may write. */
+import { and, desc, eq, isNull, sql } from 'drizzle-orm'
+import type { Day } from '../src/domain/day.ts'
+import type { DbOrTx } from './client.ts'
+import { runs } from './schema.ts'
+
+export interface NewRun {
+  /** `reconcile`, `import-bank`, … */
+  readonly command: string
+  /** `Period.label`, or null for a command without a period. */
+  readonly period: string | null
+  /** The day that counts as today. */
+  readonly asOf: Day | null
+  readonly appVersion: string
+}
+
+/** Records that a run begins. @returns its id. */
+export async function startRun(db: DbOrTx, run: NewRun): Promise<number> {
+  const [row] = await db.insert(runs).values(run).returning({ id: runs.id })
+  if (row === undefined) throw new Error('the database did not return the id of the new run')
+  return row.id
+}
+
+/** Records how a run ended; a run without an end was killed, or is still going on. */
+export async function finishRun(db: DbOrTx, runId: number, exitCode: number): Promise<void> {
+  const finished = await db
+    .update(runs)
+    .set({ finishedAt: sql`clock_timestamp()`, exitCode })
+    .where(and(eq(runs.id, runId), isNull(runs.finishedAt)))
+    .returning({ id: runs.id })
+  if (finished.length !== 1) {
+    throw new Error(`run ${runId} cannot end: it was never begun, or has ended before`)
+  }
+}
+
+/** What the latest run without an end is doing, as `reconcile 2024-W12`, if it began after `since`. */
+export async function runningSince(db: DbOrTx, since: string): Promise<string | null> {
+  const [row] = await db
+    .select({ command: runs.command, period: runs.period })
+    .from(runs)
+    .where(and(isNull(runs.finishedAt), sql`${runs.startedAt} >= ${since}::timestamptz`))
+    .orderBy(desc(runs.id))
+    .limit(1)
+  if (row === undefined) return null
+  return row.period === null ? row.command : `${row.command} ${row.period}`
+}
