@@ -1,0 +1,179 @@
+/**
+ * Looks at the payments whose refunds have to be compared with the ledger. The list of payments
+ * tells of most of them at once; those that it cannot settle are asked for one by one.
+ */
+import { findDeductedRefundIds, findPaymentIdsOfRows } from '../db/balance-transactions.ts'
+import { BATCH_ROWS_MAX } from '../db/bulk.ts'
+import type { Db } from '../db/client.ts'
+import { findPaymentIdsWithPlan, type LookedUpPayment, savePayments } from '../db/payments.ts'
+import { addDays, dayOfInstant, type EpochSeconds, startOfDay } from '../src/domain/day.ts'
+import type { Payment } from '../src/domain/payment.ts'
+import type { Progress, ProgressStep } from '../src/progress.ts'
+import type { ProviderClient } from '../src/provider/client.ts'
+import { fetchPayment, listPayments } from '../src/provider/payments.ts'
+
+/** How far back refunds are looked for: a quarter. */
+const LOOK_BACK_DAYS = 92
+const AT_ONCE = 6
+const SAVED_TOGETHER = 500
+
+export interface LookUpPaymentsDeps {
+  readonly db: Db
+  readonly client: ProviderClient
+  readonly progress: Progress
+}
+
+export interface LookUpPaymentsArgs {
+  readonly entity: string
+  readonly runId: number
+  /** The period, half open. */
+  readonly periodStartS: EpochSeconds
+  readonly periodEndS: EpochSeconds
+  /** In which the days to look back are counted. */
+  readonly zone: string
+  /** True if the plan of each payment of the period has to be known, for its fee. */
+  readonly wantPlans: boolean
+}
+
+export interface PaymentLookUp {
+  /** Payments that the provider's list told of; 0 where it has no usable list. */
+  readonly listed: number
+  /** Payments asked for one by one. */
+  readonly visited: number
+  /** Of those, how many the provider does not know. */
+  readonly missing: number
+}
+
+export async function lookUpPayments(
+  deps: LookUpPaymentsDeps,
+  args: LookUpPaymentsArgs,
+): Promise<PaymentLookUp> {
+  const { db, progress } = deps
+  const { entity, zone, periodStartS, periodEndS } = args
+  const firstDay = addDays(dayOfInstant(periodStartS, zone), -LOOK_BACK_DAYS)
+  const window = { startS: startOfDay(firstDay, zone), endS: periodEndS }
+  const step = progress.step(`payments of ${entity}`, 'payments')
+  const listed = await takeList(deps, args, window, step)
+  const refunded = await findPaymentIdsOfRows(db, entity, { kind: 'from_refund', ...window })
+  const paid = await findPaymentIdsOfRows(db, entity, { kind: 'from_transaction', ...window })
+  const ids = new Set([
+    ...refunded,
+    ...listed.unsettledIds,
+    ...paid.filter((id) => !listed.ids.has(id)),
+    ...(args.wantPlans ? await idsWithoutPlan(db, args, listed.ids) : []),
+  ])
+  const missing = await visitAll(deps, args, [...ids].sort(), step)
+  step.done(`${listed.ids.size} listed, ${ids.size} looked up, ${missing} unknown to the provider`)
+  return { listed: listed.ids.size, visited: ids.size, missing }
+}
+
+interface Listed {
+  readonly ids: ReadonlySet<string>
+  /** Payments with a refund that the ledger does not show: asked for once more before anybody is told. */
+  readonly unsettledIds: readonly string[]
+}
+
+/** Takes what the list tells; nothing of it counts if it turns out to be unusable. */
+async function takeList(
+  { db, client, progress }: LookUpPaymentsDeps,
+  { entity, runId }: LookUpPaymentsArgs,
+  { startS, endS }: { startS: EpochSeconds; endS: EpochSeconds },
+  step: ProgressStep,
+): Promise<Listed> {
+  const ids = new Set<string>()
+  const unsettledIds: string[] = []
+  let gathered: Payment[] = []
+  const flush = async (): Promise<void> => {
+    const refundIds = gathered.flatMap(({ refunds }) => refunds.map(({ id }) => id))
+    const deducted = await findDeductedRefundIds(db, entity, refundIds)
+    for (const { id, refunds } of gathered) {
+      ids.add(id)
+      if (refunds.some((refund) => !deducted.has(refund.id))) unsettledIds.push(id)
+    }
+    await savePayments(db, entity, runId, gathered.map(lookedUp))
+    step.advance(gathered.length)
+    gathered = []
+  }
+  for await (const payments of listPayments(client, { fromS: startS, toS: endS })) {
+    if (payments === 'unusable') {
+      progress.note(
+        `the provider has no usable list of payments for ${entity}: each payment is asked for by itself`,
+      )
+      return { ids: new Set(), unsettledIds: [] }
+    }
+    gathered.push(...payments)
+    if (gathered.length >= SAVED_TOGETHER) await flush()
+  }
+  await flush()
+  return { ids, unsettledIds }
+}
+
+function lookedUp(payment: Payment): LookedUpPayment {
+  return { id: payment.id, payment }
+}
+
+/** Payments of the period that the list told of without their plan. */
+async function idsWithoutPlan(
+  db: Db,
+  { entity, periodStartS, periodEndS }: LookUpPaymentsArgs,
+  listedIds: ReadonlySet<string>,
+): Promise<string[]> {
+  const paid = await findPaymentIdsOfRows(db, entity, {
+    kind: 'from_transaction',
+    startS: periodStartS,
+    endS: periodEndS,
+  })
+  const without: string[] = []
+  const ids = paid.filter((id) => listedIds.has(id))
+  for (let from = 0; from < ids.length; from += BATCH_ROWS_MAX) {
+    const batch = ids.slice(from, from + BATCH_ROWS_MAX)
+    const known = await findPaymentIdsWithPlan(db, entity, batch)
+    without.push(...batch.filter((id) => !known.has(id)))
+  }
+  return without
+}
+
+/** @returns how many the provider does not know. */
+async function visitAll(
+  { db, client }: LookUpPaymentsDeps,
+  { entity, runId }: LookUpPaymentsArgs,
+  ids: readonly string[],
+  step: ProgressStep,
+): Promise<number> {
+  let missing = 0
+  for (let from = 0; from < ids.length; from += SAVED_TOGETHER) {
+    const batch = ids.slice(from, from + SAVED_TOGETHER)
+    const looked = await severalAtOnce(batch, async (id) => {
+      const payment = await fetchPayment(client, id)
+      step.advance(1)
+      return { id, payment }
+    })
+    missing += looked.filter(({ payment }) => payment === null).length
+    await savePayments(db, entity, runId, looked)
+  }
+  return missing
+}
+
+/** Results in the order of the items. After a failure nothing new is begun, and it is thrown. */
+async function severalAtOnce<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  const queue = items.entries()
+  let hasFailed = false
+  const worker = async (): Promise<void> => {
+    for (const [place, item] of queue) {
+      if (hasFailed) return
+      try {
+        results[place] = await work(item)
+      } catch (error) {
+        hasFailed = true
+        throw error
+      }
+    }
+  }
+  const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  return results
+}
