@@ -36,8 +36,15 @@ export function judgeExports(
   // Newest first: what a newer export says of a day stands, whatever an older one said of it.
   for (const facts of exports.toSorted((a, b) => b.requestNumber - a.requestNumber)) {
     for (const pair of facts.pairs) {
+      // Whether the bounds that were asked for are included is not documented: what lies on the last
+      // one is not judged, and what lies on the first one is not missed.
       const at = instantOf(pair)
-      if (at === null || judged.some(({ startS, endS }) => startS <= at && at < endS)) continue
+      if (
+        at === null ||
+        at >= facts.heldUntilS ||
+        judged.some(({ startS, endS }) => startS <= at && at < endS)
+      )
+        continue
       findings.push(...judgePair(entity, pair, facts, policy, currency))
     }
     judged.push(facts)
@@ -67,14 +74,11 @@ function exportInstant(createdLocal: string): number | null {
 function judgePair(
   entity: string,
   { balanceTransactionId, row, line }: ExportPair,
-  { exportId, startS, endS, conventions }: ExportFacts,
+  { exportId, startS, conventions }: ExportFacts,
   policy: Policy,
   currency: Currency,
 ): Finding[] {
   if (line !== null && row === null) {
-    const at = line.createdLocal === null ? null : exportInstant(line.createdLocal)
-    // Whether the bounds that were asked for are included is not documented: a row on the last one is not ours.
-    if (at !== null && at >= endS) return []
     return [
       exportOnly(
         entity,
@@ -194,7 +198,7 @@ function amountsAtStake(
 }
 
 /** The export's amounts in the ledger's conventions. */
-export function asLedgerWrites(
+function asLedgerWrites(
   row: BalanceTransaction,
   line: ExportLine,
   conventions: ExportConventions,
@@ -234,7 +238,7 @@ function judgeVat(
 }
 
 /** VAT on a fee, rounded to the nearest minor unit; always positive. */
-export function expectedVat(
+function expectedVat(
   feeMinor: bigint,
   ratePercent: string,
   basis: 'excluded' | 'included',

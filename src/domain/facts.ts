@@ -109,8 +109,13 @@ export interface RowChange {
 export interface ExportFacts {
   readonly exportId: string
   readonly requestNumber: number
+  readonly sha256: string
+  /** Lines, the header not counted. */
+  readonly rows: number
   readonly startS: EpochSeconds
   readonly endS: EpochSeconds
+  /** What was created from here on cannot be judged by it: it was asked for before, or its span ends. */
+  readonly heldUntilS: EpochSeconds
   readonly conventions: ExportConventions
   /** Pairs that differ in any field, or lack one side; the core has the last word. */
   readonly pairs: readonly ExportPair[]
@@ -161,7 +166,7 @@ export interface LookedUpPayment {
   readonly payment: Payment | null
 }
 
-export interface BankFacts {
+interface BankFacts {
   readonly entries: readonly StoredBankEntry[]
   readonly statements: readonly StoredBankStatement[]
   /** Ties that a written report named: kept while the facts bear them. */

@@ -1,7 +1,7 @@
 import { parseAmount } from './money.ts'
 
 /** A plan's price: per cent of the purchase as decimal text, and a fixed part in minor units. */
-export interface PlanFee {
+interface PlanFee {
   readonly ratePercent: string
   readonly fixedMinor: bigint
 }

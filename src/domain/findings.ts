@@ -48,12 +48,7 @@ export function money(amountMinor: bigint, currency: Currency): string {
 }
 
 /** The id that a discrepancy keeps for life. `rank` tells apart several with one key (1 is the first). */
-export function discrepancyId(
-  entity: string,
-  code: DiscrepancyCode,
-  key: string,
-  rank = 1,
-): string {
+function discrepancyId(entity: string, code: DiscrepancyCode, key: string, rank = 1): string {
   const parts = rank === 1 ? [entity, code, key] : [entity, code, key, String(rank)]
   return `disc_${createHash('sha256').update(parts.join('\u0000')).digest('hex').slice(0, 16)}`
 }
@@ -62,7 +57,7 @@ export function discrepancyId(
  * How the report of a period names a finding, or null if it does not (contract, section 4). A credit
  * that was sent back and paid again is told as `cleared` in its own period too.
  */
-export function placeFinding(finding: Finding, period: Period): DiscrepancyStatus | null {
+function placeFinding(finding: Finding, period: Period): DiscrepancyStatus | null {
   if (finding.day > period.last) return null
   if (periodContains(period, finding.day)) {
     if (finding.closed === null) return 'new'

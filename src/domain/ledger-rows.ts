@@ -134,7 +134,7 @@ function likenessOf(row: BalanceTransaction): string | null {
 }
 
 /** The last day on which a row may still be in no payout. */
-export function unpaidDue(row: BalanceTransaction, policy: Policy): Day {
+function unpaidDue(row: BalanceTransaction, policy: Policy): Day {
   const available = dayOfInstant(row.availableOnS ?? row.createdS, policy.zone)
   return addBusinessDays(available, policy.unpaidAfterDays)
 }
@@ -260,7 +260,7 @@ export function foldChanges(changes: readonly RowChange[]): NetChange[] {
 }
 
 /** What a change did to the net of its row; 0 where it did not touch it. */
-export function netDelta(change: NetChange): bigint {
+function netDelta(change: NetChange): bigint {
   const net = change.fields.get('netMinor')
   if (net?.before == null || net.after == null) return 0n
   return BigInt(net.after) - BigInt(net.before)

@@ -141,7 +141,7 @@ export interface RefundRow {
   readonly note: string
 }
 
-export type OpenItemKind = 'payout_in_transit' | 'row_awaiting_payout' | 'refund_awaiting_ledger'
+type OpenItemKind = 'payout_in_transit' | 'row_awaiting_payout' | 'refund_awaiting_ledger'
 
 export interface OpenItemRow {
   readonly item: OpenItemKind

@@ -47,13 +47,16 @@ export function proveStatements(
   statements: readonly StoredBankStatement[],
   entries: readonly StoredBankEntry[],
 ): StatementProof {
-  const entriesOf = groupBy(entries, (entry) => entry.account)
+  const accountIn = ({ account, currency }: { account: string; currency: string }): string =>
+    `${account} ${currency}`
+  const entriesOf = groupBy(entries, accountIn)
   const covered: CoveredStretch[] = []
   const findings: Finding[] = statements
     .filter(isFailed)
     .map((failed) => balanceFinding(entity, failed))
-  for (const [account, ofAccount] of groupBy(statements, (statement) => statement.account)) {
-    const { chains, breaks } = chainStatements(ofAccount, entriesOf.get(account) ?? [])
+  for (const [name, ofAccount] of groupBy(statements, accountIn)) {
+    const { chains, breaks } = chainStatements(ofAccount, entriesOf.get(name) ?? [])
+    const account = ofAccount[0]?.account ?? name
     for (const { from, to, sound } of chains) if (sound) covered.push({ account, from, to })
     for (const found of breaks) findings.push(gapFinding(entity, found))
   }
@@ -107,8 +110,8 @@ function chainStatements(
       chains.push(current)
     } else if (statement.toDay >= current.to) {
       current.to = statement.toDay
-      current.closingMinor = statement.closingMinor ?? null
-      current.sequenceNumber = statement.sequenceNumber ?? current.sequenceNumber
+      current.closingMinor = statement.closingMinor
+      current.sequenceNumber = statement.sequenceNumber
     }
   }
   return { chains, breaks }

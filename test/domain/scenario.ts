@@ -26,7 +26,7 @@ import { arithmeticHolds, signHolds } from '../../src/domain/ledger-rows.ts'
 import { KNOWN_KINDS } from '../../src/domain/balance-transaction.ts'
 import { keyOf } from '../../src/domain/discrepancy-key.ts'
 
-export const POLICY: Policy = {
+const POLICY: Policy = {
   zone: 'Europe/Paris',
   matchWindowDays: 5,
   lateWindowDays: 20,
@@ -42,7 +42,7 @@ export interface ScenarioOptions {
 }
 
 /** The provider's form of a short payout id: 34 characters, of which the first 11 are shared by all. */
-export function payoutId(short: string): string {
+function payoutId(short: string): string {
   return `payout_11kAbCdEfG${short.padEnd(23, 'x')}`
 }
 
@@ -85,7 +85,7 @@ export function settlementsOf(facts: Facts): string[] {
   )
 }
 
-export function shortKey(id: string): string {
+function shortKey(id: string): string {
   return id.replace(/^payout_11kAbCdEfG/, '').replace(/x+$/, '')
 }
 
@@ -113,16 +113,16 @@ function readLine(word: string, rest: string[], line: string, scenario: Scenario
   const [id = '', second = '', third = ''] = rest
   switch (word) {
     case 'sale':
-      scenario.rows.push(row('from_transaction', id, second, third, line))
+      scenario.rows.push(ledgerRow('from_transaction', id, second, third, line))
       return
     case 'refund':
-      scenario.rows.push(row('from_refund', id, second, third, line))
+      scenario.rows.push(ledgerRow('from_refund', id, second, third, line))
       return
     case 'adjust':
-      scenario.rows.push(row('from_adjustment', id, second, third, line))
+      scenario.rows.push(ledgerRow('from_adjustment', id, second, third, line))
       return
     case 'row':
-      scenario.rows.push(row(second, id, third, rest[3] ?? '', line))
+      scenario.rows.push(ledgerRow(second, id, third, rest[3] ?? '', line))
       return
     case 'payout':
       scenario.rows.push(payoutRow(id, second, third, scenario.rows.length))
@@ -155,7 +155,7 @@ function readLine(word: string, rest: string[], line: string, scenario: Scenario
   }
 }
 
-function row(
+function ledgerRow(
   kind: string,
   id: string,
   day: string,
@@ -192,7 +192,7 @@ function row(
 function payoutRow(id: string, day: string, amount: string, count: number): BalanceTransaction {
   const amountMinor = -parseAmount(amount, 'EUR')
   return {
-    ...row('from_payout', `own_${id}_${count}`, day, amount, ''),
+    ...ledgerRow('from_payout', `own_${id}_${count}`, day, amount, ''),
     amountMinor,
     netMinor: amountMinor,
     paymentId: null,
@@ -281,7 +281,7 @@ function statement(words: string[], scenario: Scenario): StoredBankStatement {
 }
 
 /** The facts of one entity, as the database's gathering finds them. */
-export function entityFacts(entity: string, scenario: Scenario, period: Period): EntityFacts {
+function entityFacts(entity: string, scenario: Scenario, period: Period): EntityFacts {
   const { rows } = scenario
   const { startS, endS } = periodInstants(period, POLICY.zone)
   const known: readonly string[] = KNOWN_KINDS

@@ -26,6 +26,8 @@ export interface DepositMatch {
 
 /** Several explanations, none of which is taken. */
 export interface Ambiguity {
+  /** Whose several explanations they are: the finding is about these. */
+  readonly subject: 'line' | 'payout'
   readonly payouts: readonly PayoutItem[]
   readonly deposits: readonly DepositItem[]
   readonly why: string

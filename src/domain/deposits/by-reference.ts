@@ -59,6 +59,7 @@ function cutTooShort(
     if (deposits.length >= payouts.length) return []
     return [
       {
+        subject: 'line',
         payouts,
         deposits,
         why: `the part of the reference that the bank left fits ${payouts.map(({ payoutId }) => payoutId).join(' and ')}, which have the same amount`,
@@ -116,7 +117,7 @@ function fits(payout: PayoutItem, { entity, entry }: DepositItem, policy: Policy
   )
 }
 
-export function payoutsByName(board: Board): Map<string, PayoutItem> {
+function payoutsByName(board: Board): Map<string, PayoutItem> {
   return new Map(board.payouts.map((payout) => [nameOf(payout), payout]))
 }
 

@@ -23,7 +23,7 @@ export interface DepositJudgement {
   readonly unknownPayoutLines: ReadonlyMap<string, StoredBankEntry>
 }
 
-export type SettlementState = Pick<
+type SettlementState = Pick<
   SettlementRow,
   'status' | 'rule' | 'bankReferences' | 'depositMinor' | 'bookedDay' | 'lagDays' | 'note'
 >
@@ -273,25 +273,29 @@ function judgeElsewhere(matching: DepositMatching, judged: Judged): void {
 }
 
 function judgeAmbiguities(matching: DepositMatching, judged: Judged): void {
-  for (const { payouts, deposits, why } of matching.ambiguities) {
-    const candidates = payouts
-      .map(
-        (payout) =>
-          `${payout.payoutId} of ${payout.day} (${money(payout.amountMinor, payout.currency)})`,
-      )
-      .join(', ')
-    for (const { entity, entry } of deposits) {
-      judged.findings.push({
-        code: 'deposit_ambiguous',
-        entity,
-        key: entry.reference,
-        currency: entry.currency,
-        day: entry.bookingDay,
-        closed: null,
-        ...lineFacts(entry),
-        expectedMinor: null,
-        explanation: `The ${lineName(entry)} of ${money(entry.amountMinor, entry.currency)} can pay any of ${candidates}: ${why}.`,
-      })
+  for (const ambiguity of matching.ambiguities) {
+    const { subject, payouts, deposits, why } = ambiguity
+    if (subject === 'line') {
+      for (const { entity, entry } of deposits) {
+        judged.findings.push({
+          code: 'deposit_ambiguous',
+          entity,
+          key: entry.reference,
+          currency: entry.currency,
+          day: entry.bookingDay,
+          closed: null,
+          ...lineFacts(entry),
+          explanation: `${capital(lineName(entry))} of ${money(entry.amountMinor, entry.currency)} can be explained in several ways, so none was taken: ${why}.`,
+        })
+      }
+    } else {
+      for (const payout of payouts) {
+        judged.findings.push({
+          ...payoutFacts(payout),
+          code: 'deposit_ambiguous',
+          explanation: `Payout ${payout.payoutId} of ${money(payout.amountMinor, payout.currency)} may have come in several lines, so none was taken: ${why}.`,
+        })
+      }
     }
     for (const payout of payouts) {
       settle(judged, payout, 'ambiguous', [], {

@@ -13,6 +13,7 @@ import {
   matchLateByAmountAndDate,
   matchLateEqualAmountGroups,
 } from './by-amount.ts'
+import { matchNamedSums, matchBySum } from './by-sum.ts'
 import { matchByReference, matchSplitByReference } from './by-reference.ts'
 import type { PayoutItem } from './items.ts'
 import {
@@ -41,14 +42,15 @@ export interface DepositMatching {
   readonly left: Board
 }
 
-/** Rung 1. Sums of several payouts or lines without a reference (rung 4) come after the two lists. */
-const REFERENCE_PASSES: readonly Pass[] = [matchByReference, matchSplitByReference]
-/** Rungs 2 and 3, in the window and then after it. */
+/** Rung 1. */
+const REFERENCE_PASSES: readonly Pass[] = [matchByReference, matchSplitByReference, matchNamedSums]
+/** Rungs 2 and 3, in the window and then after it; rung 4. */
 const AMOUNT_PASSES: readonly Pass[] = [
   matchByAmountAndDate,
   matchEqualAmountGroups,
   matchLateByAmountAndDate,
   matchLateEqualAmountGroups,
+  matchBySum,
 ]
 
 export function matchDeposits(

@@ -29,7 +29,7 @@ function lettersAndDigits(text: string): string {
     .replace(/[^A-Z0-9]/g, '')
 }
 
-export function referenceText(payoutId: string): string {
+function referenceText(payoutId: string): string {
   const withoutPrefix = lettersAndDigits(payoutId.replace(/^[a-z]+_/i, ''))
   return withoutPrefix.length >= VISIBLE_MIN ? withoutPrefix : lettersAndDigits(payoutId)
 }

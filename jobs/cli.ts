@@ -1,0 +1,277 @@
+/**
+ * The command line. It reads flags and settings, hands them to a command, and turns what comes back
+ * into text and an exit code. Standard output holds the result that was asked for (the summary, help,
+ * what `doctor` found), standard error everything else. With `--json` standard output holds exactly
+ * one JSON document: the result, or `{ "error": … }` with the fault's text and exit code.
+ */
+import { readFileSync, realpathSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import type { Config, Environment } from '../src/config.ts'
+import { EXIT, type ExitCode, UsageFault } from '../src/errors.ts'
+import type { CommandIo } from './command.ts'
+import { failureJson, failureOf, failureText } from './fault-text.ts'
+import { readPath, readReconcileFlags, type TypedReconcileFlags } from './reconcile-flags.ts'
+import { type CliIo, Interruption, runCommand } from './run-command.ts'
+import { appVersion } from './version.ts'
+
+const EXIT_CODES = `
+Exit codes:
+  0  done, with or without discrepancies
+  1  unexpected: a fault of the program
+  2  usage: the command line was not understood
+  3  configuration: a setting is missing or wrong, or the provider refuses the key
+  4  provider, database, bank inbox or mail unavailable after retries: try again later
+  5  an input file was rejected; the others went in
+  6  another run holds the lock
+  7  control totals do not tie: nothing was sent
+  8  with --fail-on-discrepancy: something is open
+  130, 143  stopped by SIGINT or SIGTERM`
+
+const SETTINGS = `
+Settings come from the environment or from a .env file: .env.example explains each,
+npm run doctor checks them. npm run demo needs none.`
+
+const RECONCILE_EXAMPLES = `
+Examples:
+  npm run reconcile -- --week 2024-W12
+  npm run reconcile -- --month 2024-03 --as-of 2024-04-15
+  npm run reconcile -- --from 2024-03-18 --to 2024-03-24 --entity Shop
+  npm run reconcile -- --week 2024-W12 --bank statement.xml --bank more.csv
+  npm run reconcile -- --week 2024-W12 --offline --dry-run --json`
+
+const IMPORT_EXAMPLES = `
+Examples:
+  npm run import-bank -- statement.xml
+  npm run import-bank -- downloads/*.xml --dry-run`
+
+/** What one parsed command line asks for. */
+type Request = (io: CommandIo) => Promise<ExitCode>
+
+/**
+ * @param argv what follows the program's name, e.g. `['reconcile', '--week', '2024-W12']`.
+ * @param env the process's environment; a `.env` file in `io.cwd` is added to it.
+ * @returns the exit code; nothing is thrown.
+ */
+export async function runCli(
+  argv: readonly string[],
+  env: Environment,
+  io: CliIo,
+): Promise<number> {
+  const debug = (env['DEBUG'] ?? '') !== ''
+  const json = argv.includes('--json')
+  let request: Request | null = null
+  const program = defineProgram(env, io, (asked) => {
+    request = asked
+  })
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done
+    const failure =
+      error instanceof CommanderError
+        ? failureOf(new UsageFault(error.message.replace(/^error: /, '')))
+        : failureOf(error)
+    if (!(error instanceof CommanderError)) io.err(failureText(failure, debug))
+    if (json) io.out(failureJson(failure))
+    return failure.exitCode
+  }
+  return request === null ? EXIT.usage : runCommand(io, { json, debug }, request)
+}
+
+function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => void): Command {
+  const program = new Command('alma-reconcile')
+    .description("Reconciles a merchant's Alma account: ledger, exports, payouts, bank, refunds.")
+    .version(appVersion())
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .showHelpAfterError(
+      '→ Run it with --help to see what it takes, with examples. Under npm run, flags follow two dashes: npm run reconcile -- --week 2024-W12',
+    )
+    .addHelpText('after', RECONCILE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+
+  const settings = (): Promise<Config> => readSettings(env, io)
+
+  program
+    .command('reconcile')
+    .summary('one period, start to end')
+    .description(
+      'Brings the ledger up to date, fetches the exports of the period, imports new bank files, matches, and writes the reports.',
+    )
+    .option('--week <week>', 'an ISO week, such as 2024-W12', once)
+    .option('--month <month>', 'a month, such as 2024-03', once)
+    .option('--from <day>', 'the first day of a range', once)
+    .option('--to <day>', 'the last day of the range, itself included', once)
+    .option('--entity <name>', 'one entity only (default: all)', once)
+    .option('--as-of <day>', 'the day that counts as today (default: today)', once)
+    .option('--offline', 'fetch nothing, match what is stored')
+    .option('--bank <file>', 'a bank file besides the inbox; may be given several times', each)
+    .option('--out <dir>', 'write to DIR/<period>/ instead of REPORTS_DIR', once)
+    .option('--mail', 'send the report as well')
+    .option('--dry-run', 'store, mail and write nothing; print what would change')
+    .option('--json', 'print the summary as JSON on standard output, and nothing else there')
+    .option('--fail-on-discrepancy', 'exit with 8 instead of 0 when something is open')
+    .addHelpText('after', RECONCILE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: TypedReconcileFlags) => {
+      const flags = readReconcileFlags(typed, io.cwd)
+      ask(async (commandIo) => {
+        const config = await settings()
+        checkEntity(flags.entity, config)
+        const { reconcileCommand } = await import('./reconcile.ts')
+        return reconcileCommand(config, flags, commandIo)
+      })
+    })
+
+  program
+    .command('import-bank')
+    .summary('bank files only')
+    .description('Takes in bank files: camt.053 or the canonical CSV, recognised by content.')
+    .argument('<files...>', 'bank files')
+    .option('--dry-run', 'store nothing; print what would go in')
+    .option('--json', 'print the outcome as JSON on standard output, and nothing else there')
+    .addHelpText('after', IMPORT_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: readonly string[], flags: { dryRun?: true; json?: true }) => {
+      const files = typed.map((path) => readPath('FILE', path, io.cwd))
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { importBankCommand } = await import('./compose.ts')
+        return importBankCommand(
+          config,
+          { files, dryRun: flags.dryRun ?? false, json: flags.json ?? false },
+          commandIo,
+        )
+      })
+    })
+
+  program
+    .command('doctor')
+    .summary('check settings, database, provider key, bank inbox, mail')
+    .description(
+      'Checks settings, database and migrations, provider key, bank inbox, mail and reports folder, and says what to do for each fault. Changes nothing.',
+    )
+    .option('--json', 'print what was found as JSON on standard output, and nothing else there')
+    .addHelpText('after', EXIT_CODES + '\n' + SETTINGS)
+    .action((flags: { json?: true }) => {
+      ask(async (commandIo) => {
+        const { loadEnvironment } = await import('../src/config.ts')
+        const { doctorCommand } = await import('./doctor.ts')
+        return doctorCommand(
+          { env: loadEnvironment(io.cwd, env), cwd: io.cwd, readFile: readTextFile },
+          { json: flags.json ?? false },
+          commandIo,
+        )
+      })
+    })
+
+  program
+    .command('db:migrate')
+    .summary('migrations only')
+    .description('Brings the database to the schema of this version; every other command does too.')
+    .addHelpText('after', EXIT_CODES + '\n' + SETTINGS)
+    .action(() => {
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { migrateCommand } = await import('./compose.ts')
+        return migrateCommand(config, commandIo)
+      })
+    })
+
+  return program
+}
+
+/** Settings are read when a command runs, so that help and usage errors do not wait for them. */
+async function readSettings(given: Environment, { cwd, progress }: CliIo): Promise<Config> {
+  const { loadEnvironment, readConfig } = await import('../src/config.ts')
+  const { settingWarnings } = await import('../src/setting-warnings.ts')
+  const env = loadEnvironment(cwd, given)
+  const config = readConfig(env, { cwd, readFile: readTextFile })
+  for (const warning of settingWarnings(env, config)) progress.note(`warning: ${warning}`)
+  return config
+}
+
+function readTextFile(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+function checkEntity(name: string | null, { entities }: Config): void {
+  if (name === null || entities.some((entity) => entity.name === name)) return
+  const known = entities.map((entity) => `"${entity.name}"`).join(', ')
+  throw new UsageFault(`--entity: found "${name}", expected one of ${known}`, {
+    hint: 'Entities are named in ENTITIES_FILE; without one there is the entity "default".',
+  })
+}
+
+/** A flag whose second mention would silently win over the first. */
+function once(value: string, previous: string | undefined): string {
+  if (previous === undefined) return value
+  throw new InvalidArgumentError(`It was given twice, "${previous}" before.`)
+}
+
+function each(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), value]
+}
+
+/** After a signal, and after a command has ended: how long until the process ends in any case. */
+const WATCHDOG_MS = 10_000
+/** After a signal: how long the last lines may take to get out. */
+const DRAIN_MS = 200
+/** Terminals and wrappers such as npm may deliver one Ctrl-C twice. */
+const SAME_SIGNAL_MS = 1_000
+
+/** The process itself as `CliIo`; its signal follows SIGINT and SIGTERM from now on. */
+export async function processIo(): Promise<CliIo> {
+  const { createProgress } = await import('../src/terminal-progress.ts')
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    let firstMs: number | null = null
+    process.on(name, () => {
+      const interruption = new Interruption(name)
+      if (firstMs === null) {
+        firstMs = performance.now()
+        endAfter(WATCHDOG_MS, interruption.exitCode)
+        controller.abort(interruption)
+      } else if (performance.now() - firstMs > SAME_SIGNAL_MS) {
+        process.exit(interruption.exitCode)
+      }
+    })
+  }
+  // The driver throws outside of any promise when a connection dies within a transaction; whatever
+  // is thrown there ends the command like any other fault, with everything given back.
+  process.on('uncaughtException', (error) => {
+    endAfter(WATCHDOG_MS, EXIT.unexpected)
+    void import('../db/client.ts').then(({ faultOfLostConnection }) => {
+      controller.abort(faultOfLostConnection(error) ?? error)
+    })
+  })
+  return {
+    cwd: process.cwd(),
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    progress: createProgress(process.stderr),
+    now: () => new Date(),
+    signal: controller.signal,
+  }
+}
+
+function endAfter(delayMs: number, exitCode: number): void {
+  setTimeout(() => process.exit(exitCode), delayMs).unref()
+}
+
+function isMain(): boolean {
+  const script = process.argv[1]
+  return script !== undefined && pathToFileURL(realpathSync(script)).href === import.meta.url
+}
+
+if (isMain()) {
+  // A reader that has seen enough (`| head`) closes the pipe; that is no fault of the run.
+  process.stdout.on('error', () => undefined)
+  const io = await processIo()
+  process.exitCode = await runCli(process.argv.slice(2), process.env, io)
+  // Everything is given back by now. What still keeps the process alive after a signal is a request
+  // that nobody waits for any more.
+  endAfter(io.signal.aborted ? DRAIN_MS : WATCHDOG_MS, process.exitCode)
+}

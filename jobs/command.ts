@@ -1,0 +1,48 @@
+import type { Day } from '../src/domain/day.ts'
+import type { Period } from '../src/domain/period.ts'
+import type { Progress } from '../src/progress.ts'
+
+/** What a command may use of the world; the command line makes it, tests and the demo may too. */
+export interface CommandIo {
+  /** Writes to standard output: the result that was asked for, and nothing else. */
+  out(text: string): void
+  /** Standard error: how far the work is, and what was left out. */
+  readonly progress: Progress
+  /**
+   * Registers what must be given back when the command ends, by success, fault or signal alike.
+   * Runs in reverse order of registration, each one once.
+   */
+  onRelease(release: () => Promise<void>): void
+  /** Aborted by SIGINT or SIGTERM; what is registered is released right after. */
+  readonly signal: AbortSignal
+  now(): Date
+}
+
+/** The flags of `reconcile`, read and checked. */
+export interface ReconcileFlags {
+  readonly period: Period
+  /** Null: every entity of the configuration. It names one of them otherwise. */
+  readonly entity: string | null
+  /** The day that counts as today; null: today in the business time zone. */
+  readonly asOf: Day | null
+  /** Nothing is fetched from the provider. */
+  readonly offline: boolean
+  /** Absolute paths, in the order given. */
+  readonly bankFiles: readonly string[]
+  /** Absolute path of the folder in which the period's folder is written; null: the configured one. */
+  readonly out: string | null
+  readonly mail: boolean
+  /** Nothing is stored, mailed or written. */
+  readonly dryRun: boolean
+  /** The summary as one JSON document on standard output, instead of the text for people. */
+  readonly json: boolean
+  readonly failOnDiscrepancy: boolean
+}
+
+/** The flags of `import-bank`. */
+export interface ImportBankFlags {
+  /** Absolute paths, at least one. */
+  readonly files: readonly string[]
+  readonly dryRun: boolean
+  readonly json: boolean
+}

@@ -1,0 +1,107 @@
+/** The places where real things are put together: the database of a command, and the small commands. */
+import { startRun, finishRun } from '../db/runs.ts'
+import type { Db } from '../db/client.ts'
+import { type OpenDatabase, openDatabase } from '../db/open.ts'
+import { withRunLock } from '../db/run-lock.ts'
+import type { Config } from '../src/config.ts'
+import type { Day } from '../src/domain/day.ts'
+import { EXIT, type ExitCode, Fault } from '../src/errors.ts'
+import type { CommandIo, ImportBankFlags } from './command.ts'
+import { importBankFiles } from './import-bank.ts'
+import { importJson, importText } from './print-import.ts'
+import { appVersion } from './version.ts'
+
+/** The command's database, migrated, given back when the command ends. */
+export function useDatabase(config: Config, io: CommandIo): Promise<OpenDatabase> {
+  const opening = openDatabase(config)
+  // Registered before it is open: a command that is stopped meanwhile must not leave a server behind.
+  io.onRelease(async () => {
+    const opened = await opening.catch(() => null)
+    await opened?.close()
+  })
+  return opening
+}
+
+interface RunArgs {
+  readonly command: string
+  readonly period: string | null
+  readonly asOf: Day | null
+  /** Do everything, then undo it. */
+  readonly dryRun: boolean
+}
+
+/**
+ * A run that may write: alone in the database, recorded from its beginning to its end. A dry run
+ * does all of it in one transaction that is rolled back.
+ */
+export async function withRun(
+  { db, address }: OpenDatabase,
+  { command, period, asOf, dryRun }: RunArgs,
+  work: (db: Db, runId: number, assertAlone: () => Promise<void>) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const doing = period === null ? command : `${command} ${period}`
+  return withRunLock(
+    address,
+    async (lock) => {
+      const record = { command, period, asOf, appVersion: appVersion() }
+      if (dryRun) {
+        return rolledBack(db, async (tx) => work(tx, await startRun(tx, record), lock.assertHeld))
+      }
+      const runId = await startRun(db, record)
+      try {
+        const exitCode = await work(db, runId, lock.assertHeld)
+        await finishRun(db, runId, exitCode)
+        return exitCode
+      } catch (error) {
+        // The record is a courtesy to whoever looks later; the fault itself must come through.
+        await finishRun(db, runId, error instanceof Fault ? error.exitCode : EXIT.unexpected).catch(
+          () => undefined,
+        )
+        throw error
+      }
+    },
+    { doing },
+  )
+}
+
+class Undo extends Error {}
+
+async function rolledBack<T>(db: Db, work: (db: Db) => Promise<T>): Promise<T> {
+  const undo = new Undo('dry run')
+  let result: { value: T } | null = null
+  try {
+    await db.transaction(async (tx) => {
+      // A transaction answers everything that a connection does, but for the driver's own client,
+      // which nothing outside of `db/client.ts` uses.
+      result = { value: await work(tx as unknown as Db) }
+      throw undo
+    })
+  } catch (error) {
+    if (error !== undo) throw error
+  }
+  if (result === null) throw new Error('the dry run ended without a result')
+  return (result as { value: T }).value
+}
+
+export async function importBankCommand(
+  config: Config,
+  flags: ImportBankFlags,
+  io: CommandIo,
+): Promise<ExitCode> {
+  const opened = await useDatabase(config, io)
+  const args = { command: 'import-bank', period: null, asOf: null, dryRun: flags.dryRun }
+  return withRun(opened, args, async (db, runId) => {
+    const imported = await importBankFiles(
+      { db, progress: io.progress },
+      { runId, inbox: null, files: flags.files },
+    )
+    io.out(flags.json ? importJson(imported) : importText(imported, flags.dryRun))
+    return imported.rejected.length > 0 ? EXIT.inputRejected : EXIT.done
+  })
+}
+
+export async function migrateCommand(config: Config, io: CommandIo): Promise<ExitCode> {
+  const { where } = await useDatabase(config, io)
+  io.out(`${where} is up to date.\n`)
+  return EXIT.done
+}

@@ -1,0 +1,333 @@
+/** `doctor`: looks at everything a night needs and says what to do where something is amiss. */
+import { createHash } from 'node:crypto'
+import { constants, createReadStream } from 'node:fs'
+import { access, stat, statfs } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { knownBankFiles } from '../db/bank.ts'
+import { migrationState } from '../db/migrate.ts'
+import { openUnmigrated } from '../db/open.ts'
+import { listInbox } from '../src/bank/inbox.ts'
+import {
+  type Config,
+  type EntityConfig,
+  type Environment,
+  inspectConfig,
+  type ReadOptions,
+  requireApiKey,
+  type SettingFault,
+  settingFaultText,
+} from '../src/config.ts'
+import { ConfigurationFault, EXIT, type ExitCode, UnavailableFault } from '../src/errors.ts'
+import { createProviderClient } from '../src/provider/client.ts'
+import { settingWarnings } from '../src/setting-warnings.ts'
+import type { CommandIo } from './command.ts'
+import { failureOf } from './fault-text.ts'
+import { appVersion } from './version.ts'
+
+export interface DoctorOptions extends ReadOptions {
+  /** With the `.env` file's settings in it. */
+  readonly env: Environment
+}
+
+type State = 'ok' | 'warn' | 'fault'
+
+/** One line of the outcome. */
+interface Finding {
+  readonly check: string
+  readonly state: State
+  readonly found: string
+  /** What to do; null where there is nothing. */
+  readonly toDo: string | null
+  /** With `fault`: what the command that needs it would exit with. */
+  readonly exitCode: number
+}
+
+/**
+ * Runs every check, whatever the ones before it found, and changes nothing: no migration, no new
+ * cluster, no folder, no file.
+ * @returns 0 without a fault, 3 with one in the configuration, else 4.
+ */
+export async function doctorCommand(
+  { env, ...options }: DoctorOptions,
+  flags: { readonly json: boolean },
+  io: CommandIo,
+): Promise<ExitCode> {
+  const { config, faults } = inspectConfig(env, options)
+  const isWrong = (...names: readonly string[]): boolean =>
+    faults.some(({ setting }) => names.some((name) => setting.startsWith(name)))
+
+  const findings: Finding[] = []
+  const check = async (name: string, look: () => Promise<Finding[]>): Promise<void> => {
+    const found = await look().catch((error: unknown) => [failed(name, error)])
+    findings.push(...found)
+    if (!flags.json) for (const finding of found) io.out(lineOf(finding))
+  }
+
+  await check('versions', async () => versions())
+  await check('settings', async () => settings(env, config, faults))
+  let takenIn: ReadonlySet<string> | null = null
+  await check('database', async () => {
+    if (isWrong('DATABASE_URL')) return [skipped('database')]
+    const looked = await database(config, io)
+    takenIn = looked.takenIn
+    return [looked.finding]
+  })
+  for (const entity of config.entities) {
+    await check('provider', async () =>
+      isWrong('ALMA_API_URL', 'ENTITIES_FILE', entity.apiKeySetting)
+        ? [skipped('provider')]
+        : provider(entity),
+    )
+  }
+  await check('inbox', async () => inbox(config, takenIn))
+  await check('mail', async () => (isWrong('SMTP_URL') ? [skipped('mail')] : mail(config)))
+  await check('data', async () => folder('data', 'DATA_DIR', config.dataDir))
+  await check('reports', async () => folder('reports', 'REPORTS_DIR', config.reportsDir))
+  await check('disk', async () => disk(config))
+
+  const exitCode = exitCodeOf(findings)
+  io.out(flags.json ? jsonOf(findings, exitCode) : endOf(findings))
+  return exitCode
+}
+
+function ok(check: string, found: string): Finding {
+  return { check, state: 'ok', found, toDo: null, exitCode: EXIT.done }
+}
+
+function warn(check: string, found: string, toDo: string | null): Finding {
+  return { check, state: 'warn', found, toDo, exitCode: EXIT.done }
+}
+
+function fault(check: string, exitCode: number, found: string, toDo: string | null): Finding {
+  return { check, state: 'fault', found, toDo, exitCode }
+}
+
+function failed(check: string, error: unknown): Finding {
+  const { exitCode, message, hint } = failureOf(error)
+  return fault(check, exitCode, message, hint)
+}
+
+function skipped(check: string): Finding {
+  return warn(check, 'not looked at, because its settings are wrong', null)
+}
+
+function versions(): Finding[] {
+  const found = `alma-reconcile ${appVersion()} on Node ${process.version}, ${process.platform} ${process.arch}`
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  return major > 20 || (major === 20 && minor >= 19)
+    ? [ok('versions', found)]
+    : [fault('versions', EXIT.configuration, found, 'Install Node 20.19 or later.')]
+}
+
+function settings(env: Environment, config: Config, faults: readonly SettingFault[]): Finding[] {
+  const findings = [
+    ...faults.map((wrong) =>
+      fault(
+        'settings',
+        EXIT.configuration,
+        settingFaultText(wrong),
+        'Correct it in the environment or in .env; .env.example explains each setting.',
+      ),
+    ),
+    ...settingWarnings(env, config).map((text) => warn('settings', text, null)),
+  ]
+  const names = config.entities.map(({ name }) => name).join(', ')
+  return findings.length > 0
+    ? findings
+    : [ok('settings', `in order; entities: ${names}; days are days in ${config.businessTimeZone}`)]
+}
+
+interface DatabaseLook {
+  readonly finding: Finding
+  /** SHA-256 of the bank files that are stored; null where that cannot be asked. */
+  readonly takenIn: ReadonlySet<string> | null
+}
+
+async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
+  const { databaseUrl, dataDir } = config
+  if (databaseUrl === null && !(await exists(join(dataDir, 'postgres')))) {
+    const found = `the embedded Postgres will be created in ${dataDir} at the first run`
+    return { finding: ok('database', found), takenIn: new Set() }
+  }
+  const opened = await openUnmigrated({ databaseUrl, dataDir })
+  io.onRelease(() => opened.close())
+  try {
+    const { applied, shipped, isForeign } = await migrationState(opened.db)
+    if (isForeign) {
+      throw new ConfigurationFault(
+        `${opened.where} holds migrations that this version does not know: a newer version has used it`,
+        { hint: 'Update this program, or name another database in DATABASE_URL or DATA_DIR.' },
+      )
+    }
+    if (applied === shipped) {
+      const found = `${opened.where} answers and is up to date (migrations: ${applied})`
+      return { finding: ok('database', found), takenIn: await knownBankFiles(opened.db) }
+    }
+    return {
+      finding: warn(
+        'database',
+        `${opened.where} answers; ${shipped - applied} of ${shipped} migrations are pending`,
+        'Nothing to do: the next command applies them (npm run db:migrate does only that).',
+      ),
+      takenIn: applied === 0 ? new Set() : null,
+    }
+  } finally {
+    await opened.close()
+  }
+}
+
+async function provider(entity: EntityConfig): Promise<Finding[]> {
+  const { apiKey, apiUrl } = requireApiKey(entity)
+  const { apiKeySetting, name } = entity
+  const client = createProviderClient({ apiKey, apiUrl, apiKeySetting, retryLimit: 1 })
+  // The smallest page of the one list that everything rests on; what it holds is not looked at.
+  await client.getJson('/v1/balance-transactions', { limit: '20' })
+  const kind = apiKey.startsWith('sk_live_') ? 'live' : 'test'
+  return [ok('provider', `${apiUrl} accepts the ${kind} key of "${name}"`)]
+}
+
+async function inbox(
+  { bankInbox }: Config,
+  takenIn: ReadonlySet<string> | null,
+): Promise<Finding[]> {
+  if (!(await exists(bankInbox))) {
+    return [
+      warn('inbox', `${bankInbox} does not exist`, 'Make it, and have bank statements put there.'),
+    ]
+  }
+  const { files, notes } = await listInbox(bankInbox)
+  let waiting = 0
+  for (const { path } of files) {
+    if (takenIn?.has(await sha256Of(path)) !== true) waiting += 1
+  }
+  const found = `${bankInbox} can be read; files in it: ${files.length}`
+  return [
+    ok('inbox', takenIn === null ? found : `${found}, to be taken in: ${waiting}`),
+    ...notes.map((note) => warn('inbox', note, null)),
+  ]
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path), hash)
+  return hash.digest('hex')
+}
+
+const MAIL_TIMEOUT_MS = 5_000
+const SMTP_PORTS: Readonly<Record<string, number>> = { 'smtp:': 587, 'smtps:': 465 }
+
+async function mail({ smtpUrl, mailFrom, entities }: Config): Promise<Finding[]> {
+  if (smtpUrl === null) {
+    return [
+      warn('mail', 'not configured: nothing is mailed', 'Set SMTP_URL, MAIL_FROM and MAIL_TO.'),
+    ]
+  }
+  const { hostname, port, protocol } = new URL(smtpUrl)
+  const portNumber = port === '' ? (SMTP_PORTS[protocol] ?? 25) : Number(port)
+  await canConnect(hostname.replaceAll(/[[\]]/g, ''), portNumber)
+  const recipients = new Set(entities.flatMap(({ mailTo }) => mailTo)).size
+  return [
+    ok(
+      'mail',
+      `${hostname}:${portNumber} answers; from ${mailFrom ?? 'nobody'} to ${recipients} recipients`,
+    ),
+  ]
+}
+
+function canConnect(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, timeout: MAIL_TIMEOUT_MS })
+    const refuse = (why: string): void => {
+      socket.destroy()
+      reject(
+        new UnavailableFault(`the mail server at ${host}:${port} cannot be reached (${why})`, {
+          hint: 'Check host and port in SMTP_URL, and that this machine may connect to it.',
+        }),
+      )
+    }
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve()
+    })
+    socket.once('timeout', () => refuse(`no answer within ${MAIL_TIMEOUT_MS / 1000} s`))
+    socket.once('error', (error) => refuse('code' in error ? String(error.code) : error.name))
+  })
+}
+
+async function folder(check: string, setting: string, path: string): Promise<Finding[]> {
+  const standing = await nearestExisting(path)
+  const isFolder = (await stat(standing)).isDirectory()
+  if (!isFolder || !(await isAllowed(standing, constants.W_OK))) {
+    return [
+      fault(
+        check,
+        EXIT.configuration,
+        isFolder ? `${standing} cannot be written to` : `${standing} is not a folder`,
+        `Give this account the right to write there, or name another folder in ${setting}.`,
+      ),
+    ]
+  }
+  return [ok(check, standing === path ? `${path} can be written to` : `${path} will be created`)]
+}
+
+const FREE_BYTES_LOW = 2e9
+const FREE_BYTES_TOO_LOW = 2e8
+
+async function disk({ dataDir }: Config): Promise<Finding[]> {
+  const { bavail, bsize } = await statfs(await nearestExisting(dataDir))
+  const freeBytes = bavail * bsize
+  const found = `${Math.floor(freeBytes / 1e6)} MB free for ${dataDir}`
+  if (freeBytes < FREE_BYTES_TOO_LOW) {
+    return [fault('disk', EXIT.unavailable, found, 'Make room, or move DATA_DIR to another disk.')]
+  }
+  if (freeBytes >= FREE_BYTES_LOW) return [ok('disk', found)]
+  return [warn('disk', found, 'A long history takes a few GB: make room in time.')]
+}
+
+/** The path itself, or the nearest folder above it that exists. */
+async function nearestExisting(path: string): Promise<string> {
+  let standing = path
+  while (!(await exists(standing)) && dirname(standing) !== standing) standing = dirname(standing)
+  return standing
+}
+
+function exists(path: string): Promise<boolean> {
+  return isAllowed(path, constants.F_OK)
+}
+
+async function isAllowed(path: string, mode: number): Promise<boolean> {
+  try {
+    await access(path, mode)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function exitCodeOf(findings: readonly Finding[]): ExitCode {
+  const codes = findings.filter(({ state }) => state === 'fault').map(({ exitCode }) => exitCode)
+  if (codes.includes(EXIT.configuration)) return EXIT.configuration
+  return codes.length > 0 ? EXIT.unavailable : EXIT.done
+}
+
+function lineOf({ check, state, found, toDo }: Finding): string {
+  const line = `${state.padEnd(6)}${check.padEnd(10)}${found}\n`
+  return toDo === null ? line : `${line}${' '.repeat(16)}→ ${toDo}\n`
+}
+
+function endOf(findings: readonly Finding[]): string {
+  const count = (state: State): number => findings.filter((found) => found.state === state).length
+  return `\nfaults: ${count('fault')}, warnings: ${count('warn')}, in order: ${count('ok')}\n`
+}
+
+function jsonOf(findings: readonly Finding[], exitCode: ExitCode): string {
+  const checks = findings.map(({ check, state, found, toDo }) => ({
+    check,
+    state,
+    found,
+    to_do: toDo,
+  }))
+  return `${JSON.stringify({ exit_code: exitCode, checks }, null, 2)}\n`
+}

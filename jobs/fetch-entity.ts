@@ -1,0 +1,100 @@
+/** What one entity's account has to say: its ledger, the export of the period, its payments. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Db } from '../db/client.ts'
+import { type Config, type EntityConfig, requireApiKey } from '../src/config.ts'
+import { addDays, type Day, parseDay, startOfDay } from '../src/domain/day.ts'
+import { type Period, periodInstants } from '../src/domain/period.ts'
+import { InputFault } from '../src/errors.ts'
+import { createProviderClient } from '../src/provider/client.ts'
+import type { CommandIo } from './command.ts'
+import { type ExportFetch, fetchExport } from './fetch-export.ts'
+import { lookUpPayments } from './look-up-payments.ts'
+import { type LedgerSync, syncLedger } from './sync-ledger.ts'
+
+export interface FetchEntityArgs {
+  readonly config: Config
+  readonly entity: EntityConfig
+  readonly runId: number
+  readonly period: Period
+  readonly asOf: Day
+  readonly dryRun: boolean
+}
+
+export interface EntityFetch {
+  readonly ledger: LedgerSync
+  /** The export, or the fault for which its file was rejected. */
+  readonly export: ExportFetch | InputFault
+}
+
+export async function fetchEntity(
+  db: Db,
+  args: FetchEntityArgs,
+  io: CommandIo,
+): Promise<EntityFetch> {
+  const { config, entity, runId, period, asOf } = args
+  const zone = config.businessTimeZone
+  const { progress } = io
+  const key = requireApiKey(entity)
+  const client = createProviderClient({
+    ...key,
+    apiKeySetting: entity.apiKeySetting,
+    onRetry: progress.note,
+  })
+  const { startS, endS } = periodInstants(period, zone)
+  const ledger = await syncLedger(
+    { db, client, progress },
+    {
+      entity: entity.name,
+      runId,
+      asOf,
+      currency: config.ledgerCurrency,
+      since: config.ledgerSince === null ? null : startOfDay(parseDay(config.ledgerSince), zone),
+      reread: { startS, endS },
+    },
+  )
+  const exported = await inDataDir(args, (dataDir) =>
+    fetchExport(
+      { db, client, progress, now: () => io.now().getTime(), sleep: (waitMs) => sleep(waitMs) },
+      {
+        entity: entity.name,
+        runId,
+        startS,
+        endS,
+        asOfEndS: startOfDay(addDays(asOf, 1), zone),
+        dataDir,
+        timeoutSeconds: config.exportTimeoutSeconds,
+      },
+    ),
+  )
+  await lookUpPayments(
+    { db, client, progress },
+    {
+      entity: entity.name,
+      runId,
+      periodStartS: startS,
+      periodEndS: endS,
+      zone,
+      wantPlans: entity.fees !== null,
+    },
+  )
+  return { ledger, export: exported }
+}
+
+/** A file that is not what was asked for does not stop the rest. A dry run archives nothing. */
+async function inDataDir(
+  { config, dryRun }: FetchEntityArgs,
+  fetch: (dataDir: string) => Promise<ExportFetch>,
+): Promise<ExportFetch | InputFault> {
+  const dataDir = dryRun ? await mkdtemp(join(tmpdir(), 'alma-reconcile-')) : config.dataDir
+  try {
+    return await fetch(dataDir)
+  } catch (error) {
+    if (error instanceof InputFault) return error
+    throw error
+  } finally {
+    if (dryRun) await rm(dataDir, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,81 @@
+import { resolve } from 'node:path'
+import { parseDay } from '../src/domain/day.ts'
+import { InvalidValue } from '../src/domain/invalid-value.ts'
+import { parseMonth, parseRange, parseWeek, type Period } from '../src/domain/period.ts'
+import { UsageFault } from '../src/errors.ts'
+import type { ReconcileFlags } from './command.ts'
+
+/** The flags of `reconcile` as they were typed. */
+export interface TypedReconcileFlags {
+  readonly week?: string
+  readonly month?: string
+  readonly from?: string
+  readonly to?: string
+  readonly entity?: string
+  readonly asOf?: string
+  readonly offline?: true
+  readonly bank?: readonly string[]
+  readonly out?: string
+  readonly mail?: true
+  readonly dryRun?: true
+  readonly json?: true
+  readonly failOnDiscrepancy?: true
+}
+
+/** @throws UsageFault naming the flag, what was found and what was expected. */
+export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): ReconcileFlags {
+  return {
+    period: readPeriod(typed),
+    entity: typed.entity ?? null,
+    asOf: typed.asOf === undefined ? null : named('--as-of', () => parseDay(typed.asOf ?? '')),
+    offline: typed.offline ?? false,
+    bankFiles: (typed.bank ?? []).map((path) => readPath('--bank', path, cwd)),
+    out: typed.out === undefined ? null : readPath('--out', typed.out, cwd),
+    mail: typed.mail ?? false,
+    dryRun: typed.dryRun ?? false,
+    json: typed.json ?? false,
+    failOnDiscrepancy: typed.failOnDiscrepancy ?? false,
+  }
+}
+
+const PERIOD_HINT =
+  'Give one period: --week 2024-W12, --month 2024-03, or --from 2024-03-18 --to 2024-03-24.'
+
+function readPeriod({ week, month, from, to }: TypedReconcileFlags): Period {
+  const given = [
+    ...(week === undefined ? [] : ['--week']),
+    ...(month === undefined ? [] : ['--month']),
+    ...(from === undefined && to === undefined ? [] : ['--from/--to']),
+  ]
+  if (given.length !== 1) {
+    const found = given.length === 0 ? 'none was given' : `found ${given.join(' and ')}`
+    throw new UsageFault(`exactly one period was expected, ${found}`, { hint: PERIOD_HINT })
+  }
+  if (week !== undefined) return named('--week', () => parseWeek(week))
+  if (month !== undefined) return named('--month', () => parseMonth(month))
+  if (from === undefined || to === undefined) {
+    const missing = from === undefined ? '--from' : '--to'
+    throw new UsageFault(`${missing} is missing: a range has a first and a last day`, {
+      hint: PERIOD_HINT,
+    })
+  }
+  return named('--from/--to', () => parseRange(from, to))
+}
+
+/** Says which flag a value belongs to. */
+function named<T>(flag: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error
+    throw new UsageFault(`${flag}: ${error.message}`, {
+      hint: 'Correct the value and run it again; --help shows examples.',
+    })
+  }
+}
+
+/** An absolute path. */
+export function readPath(flag: string, path: string, cwd: string): string {
+  if (path.trim() !== '') return resolve(cwd, path)
+  throw new UsageFault(`${flag}: found an empty text, expected a path`)
+}

@@ -1,0 +1,92 @@
+/**
+ * `npm run sandbox`: the demo's world behind the provider's API, until Ctrl-C, to try the other
+ * commands against.
+ */
+import { Command, InvalidArgumentError } from 'commander'
+import { EXIT } from '../src/errors.ts'
+import { writeBankFiles } from '../src/sandbox/bank-files.ts'
+import { plantDemo } from '../src/sandbox/plant.ts'
+import { startSandbox } from '../src/sandbox/server.ts'
+import { createWorld, DEMO_API_KEY, DEMO_WEEK } from '../src/sandbox/world.ts'
+
+interface Flags {
+  port: number
+  bankDir?: string
+  clean?: boolean
+}
+
+function port(text: string): number {
+  const number = Number(text)
+  if (!/^\d+$/.test(text) || number > 65_535) {
+    throw new InvalidArgumentError('A port from 0 to 65535 was expected; 0 takes any free one.')
+  }
+  return number
+}
+
+async function serve(flags: Flags): Promise<void> {
+  const world = createWorld()
+  const planted = flags.clean === true ? [] : plantDemo(world)
+  const sandbox = await startSandbox({ world, port: flags.port })
+  const say = (text = ''): void => {
+    process.stdout.write(`${text}\n`)
+  }
+  say(`The sandbox of Alma answers at ${sandbox.url} (exports at ${sandbox.exportHostUrl}).`)
+  if (flags.bankDir !== undefined) {
+    const files = await writeBankFiles(world, flags.bankDir)
+    say(`${files.length} bank statements are in ${flags.bankDir}.`)
+  }
+  say()
+  say('Put this into .env:')
+  say(`  ALMA_API_KEY=${DEMO_API_KEY}`)
+  say(`  ALMA_API_URL=${sandbox.url}`)
+  if (flags.bankDir !== undefined) say(`  BANK_INBOX=${flags.bankDir}`)
+  say('and in another terminal run:')
+  say(`  npm run reconcile -- --week ${DEMO_WEEK}`)
+  say(`  curl -g -H 'Authorization: Alma-Auth ${DEMO_API_KEY}' '${sandbox.url}/v1/me'`)
+  say()
+  say(planted.length === 0 ? 'Nothing is wrong in this world.' : 'What is wrong in this world:')
+  for (const { code, story } of planted) say(`  ${code.padEnd(20)} ${story}`)
+  say()
+  say('Ctrl-C stops it.')
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve)
+    process.once('SIGTERM', resolve)
+  })
+  await sandbox.close()
+}
+
+const program = new Command('npm run sandbox --')
+  .description('A stand-in for the Alma API with a sample world, for trying things out.')
+  .option('--port <number>', 'port of the API', port, 8765)
+  .option('--bank-dir <dir>', 'write the bank statements of the sample world into this folder')
+  .option('--clean', 'a world without the planted breaks')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npm run sandbox
+  npm run sandbox -- --port 9000 --bank-dir inbox`,
+  )
+  .action(serve)
+  .exitOverride()
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+function exitCodeOf(error: unknown): number {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  // Commander has said already what was wrong with the command line, or printed the help.
+  if (code.startsWith('commander.'))
+    return code === 'commander.helpDisplayed' ? EXIT.done : EXIT.usage
+  if (code === 'EADDRINUSE' || code === 'EACCES') {
+    process.stderr.write(
+      `The port is not free (${code}): choose another with --port, or 0 for any free one.\n`,
+    )
+    return EXIT.usage
+  }
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  return EXIT.unexpected
+}

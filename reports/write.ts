@@ -1,0 +1,167 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Reconciliation } from '../src/domain/reconciliation.ts'
+import type { CsvDialect } from './csv.ts'
+import { discrepanciesCsv } from './discrepancies.ts'
+import { openItemsCsv } from './open-items.ts'
+import { refundsCsv } from './refunds.ts'
+import { settlementsCsv } from './settlements.ts'
+import { summaryCsv } from './summary.ts'
+import { factsOfSummaryJson, jsonText, type ReportRun, summaryJson } from './summary-json.ts'
+
+export interface WriteReportsInput {
+  readonly reconciliation: Reconciliation
+  /** The folder in which the period's folder stands or is made. */
+  readonly dir: string
+  readonly dialect: CsvDialect
+  readonly run: ReportRun
+  /** SHA-256 (hex) of the manifest written last for the same set of entities; null: none yet. */
+  readonly previousManifestSha256: string | null
+}
+
+interface WrittenFile {
+  readonly name: string
+  /** Lower-case hex. */
+  readonly sha256: string
+  readonly bytes: number
+}
+
+export interface WrittenReports {
+  /** The period's folder. */
+  readonly dir: string
+  /** The files that the manifest lists, in its order. */
+  readonly files: readonly WrittenFile[]
+  readonly manifestSha256: string
+  /** False: what stood there says the same already, so nothing was touched. */
+  readonly changed: boolean
+}
+
+const MANIFEST = 'manifest.json'
+const SUMMARY_JSON = 'summary.json'
+
+/**
+ * Writes the files of a period. Each appears whole or not at all, the manifest last, so a folder
+ * whose manifest fits its files is complete. Where everything that follows from the facts stands
+ * there already, nothing is rewritten, not even the run id in `summary.json`.
+ * @throws the file system's own error (with `code` and `path`) if the folder cannot be written.
+ */
+export async function writeReports(input: WriteReportsInput): Promise<WrittenReports> {
+  const { reconciliation, dialect, run } = input
+  const dir = join(input.dir, reconciliation.period.label)
+  const texts = new Map([
+    ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
+    ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
+    ['refunds.csv', refundsCsv(reconciliation.refunds, dialect)],
+    ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
+    ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
+    [SUMMARY_JSON, summaryJson(reconciliation, run)],
+  ])
+  const describe = (files: readonly WrittenFile[], previous: string | null): string =>
+    jsonText({
+      period: reconciliation.period.label,
+      as_of: reconciliation.asOf,
+      entities: run.entities,
+      files,
+      previous_manifest_sha256: previous,
+    })
+
+  const standing = await readStanding(dir, texts)
+  if (standing !== null) {
+    const { files, manifest } = standing
+    if (manifest === describe(files, previousIn(manifest))) {
+      return { dir, files, manifestSha256: sha256(manifest), changed: false }
+    }
+  }
+
+  const files = [...texts].map(([name, text]) => describeFile(name, text))
+  const manifest = describe(files, input.previousManifestSha256)
+  await writeAll(dir, [...texts, [MANIFEST, manifest]])
+  return { dir, files, manifestSha256: sha256(manifest), changed: true }
+}
+
+/** What stands in the folder, if it says the same as the texts; null if anything differs. */
+async function readStanding(
+  dir: string,
+  texts: ReadonlyMap<string, string>,
+): Promise<{ files: WrittenFile[]; manifest: string } | null> {
+  const files: WrittenFile[] = []
+  for (const [name, text] of texts) {
+    const found = await readIfThere(join(dir, name))
+    if (found === null || !saysTheSame(name, found, text)) return null
+    files.push(describeFile(name, found))
+  }
+  const manifest = await readIfThere(join(dir, MANIFEST))
+  return manifest === null ? null : { files, manifest }
+}
+
+function saysTheSame(name: string, found: string, text: string): boolean {
+  if (found === text) return true
+  return name === SUMMARY_JSON && factsOfSummaryJson(found) === factsOfSummaryJson(text)
+}
+
+async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** The chain's link that a manifest states; null if it is the first, or no manifest at all. */
+function previousIn(manifest: string): string | null {
+  return /^ {2}"previous_manifest_sha256": "([0-9a-f]{64})"$/m.exec(manifest)?.[1] ?? null
+}
+
+function describeFile(name: string, text: string): WrittenFile {
+  return { name, sha256: sha256(text), bytes: Buffer.byteLength(text) }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+const TEMPORARY = /^\.[a-z_]+\.(csv|json)\.[0-9a-f-]{36}\.tmp$/
+
+/** All files under temporary names first, then renamed in order, so that little can fail between. */
+async function writeAll(dir: string, texts: readonly (readonly [string, string])[]): Promise<void> {
+  await mkdir(dir, { recursive: true })
+  const temporary = texts.map(([name]) => join(dir, `.${name}.${randomUUID()}.tmp`))
+  try {
+    for (const [index, [, text]] of texts.entries()) {
+      await writeThrough(temporary[index] ?? '', text)
+    }
+    for (const [index, [name]] of texts.entries()) {
+      await rename(temporary[index] ?? '', join(dir, name))
+    }
+    await syncFolder(dir)
+  } finally {
+    // Leftovers are this write's own if it failed, or those of a run that was killed: only one run
+    // at a time holds the lock under which reports are written.
+    for (const name of await readdir(dir)) {
+      if (TEMPORARY.test(name)) await rm(join(dir, name), { force: true })
+    }
+  }
+}
+
+async function writeThrough(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes the renames last; Windows does it on its own and has no such call. */
+async function syncFolder(dir: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const folder = await open(dir, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

@@ -1,0 +1,90 @@
+/** A plan that the sandbox's merchant sells, and what the provider's contract asks for it. */
+export interface SandboxPlan {
+  /** As the provider's `kind` writes it. */
+  readonly kind: string
+  readonly installments: number
+  readonly deferredDays: number
+  /** Per cent of the purchase, without VAT, as decimal text: the form of the fee contract. */
+  readonly ratePercent: string
+  /** How often it is chosen, relative to the others. */
+  readonly weight: number
+  /** Range of purchases in cents. */
+  readonly leastAmount: number
+  readonly mostAmount: number
+}
+
+export const SANDBOX_VAT_RATE_PERCENT = '20'
+
+export const SANDBOX_PLANS: readonly SandboxPlan[] = [
+  {
+    kind: 'P2X',
+    installments: 2,
+    deferredDays: 0,
+    ratePercent: '2.75',
+    weight: 18,
+    leastAmount: 6_000,
+    mostAmount: 40_000,
+  },
+  {
+    kind: 'P3X',
+    installments: 3,
+    deferredDays: 0,
+    ratePercent: '3.80',
+    weight: 38,
+    leastAmount: 8_000,
+    mostAmount: 70_000,
+  },
+  {
+    kind: 'P4X',
+    installments: 4,
+    deferredDays: 0,
+    ratePercent: '4.80',
+    weight: 20,
+    leastAmount: 15_000,
+    mostAmount: 110_000,
+  },
+  {
+    kind: 'P10X',
+    installments: 10,
+    deferredDays: 0,
+    ratePercent: '5.60',
+    weight: 6,
+    leastAmount: 60_000,
+    mostAmount: 240_000,
+  },
+  {
+    kind: 'P1X_D+15',
+    installments: 1,
+    deferredDays: 15,
+    ratePercent: '1.95',
+    weight: 10,
+    leastAmount: 3_500,
+    mostAmount: 25_000,
+  },
+  {
+    kind: 'P1X_D+30',
+    installments: 1,
+    deferredDays: 30,
+    ratePercent: '2.90',
+    weight: 8,
+    leastAmount: 3_500,
+    mostAmount: 35_000,
+  },
+]
+
+/** The fee on a purchase in cents, rounded half up, with the VAT in it if the account is charged so. */
+export function planFee(
+  plan: SandboxPlan,
+  purchaseAmount: number,
+  feeVat: 'excluded' | 'included',
+): number {
+  const rateBasisPoints = Math.round(Number(plan.ratePercent) * 100)
+  const vatFactor = feeVat === 'included' ? 100 + Number(SANDBOX_VAT_RATE_PERCENT) : 100
+  return Math.floor((purchaseAmount * rateBasisPoints * vatFactor + 500_000) / 1_000_000)
+}
+
+/** The VAT that belongs to a fee in cents, cut to whole cents, with the fee's sign. */
+export function vatOfFee(fee: number, feeVat: 'excluded' | 'included'): number {
+  const rate = Number(SANDBOX_VAT_RATE_PERCENT)
+  return Math.trunc((fee * rate) / (feeVat === 'included' ? 100 + rate : 100)) + 0
+}
