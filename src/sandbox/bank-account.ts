@@ -5,7 +5,7 @@ import { daysOf, type LedgerPayout } from './ledger.ts'
 import type { BankLine, SandboxBankAccount } from './model.ts'
 import { frenchIban } from './iban.ts'
 
-export const PROVIDER_IBAN = frenchIban('30004', '00813', '00010112244')
+const PROVIDER_IBAN = frenchIban('30004', '00813', '00010112244')
 
 /** Statements go on for so many business days after the last payout, past every matching window. */
 const DAYS_AFTER_LAST_PAYOUT = 8

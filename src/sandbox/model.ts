@@ -22,7 +22,7 @@ export interface SandboxRow {
   [attribute: string]: unknown
 }
 
-export interface SandboxRefund {
+interface SandboxRefund {
   id: string
   created: number
   /** Positive cents. */

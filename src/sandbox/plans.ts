@@ -13,7 +13,7 @@ export interface SandboxPlan {
   readonly mostAmount: number
 }
 
-export const SANDBOX_VAT_RATE_PERCENT = '20'
+const SANDBOX_VAT_RATE_PERCENT = '20'
 
 export const SANDBOX_PLANS: readonly SandboxPlan[] = [
   {

@@ -179,6 +179,7 @@ function takeRow(
   scene: Scene,
   kind: string,
   fits: (paid: PaidRow) => boolean = () => true,
+  wanted = `${kind} row that could break this way`,
 ): PaidRow {
   const { account, period, taken } = scene
   for (const payout of payoutsOf(scene)) {
@@ -193,7 +194,7 @@ function takeRow(
       return { row, payment, payout }
     }
   }
-  throw nothing(scene, `${kind} row that could break this way`)
+  throw nothing(scene, wanted)
 }
 
 /** The provider pays that much more (or less), and the bank receives it. */
@@ -819,7 +820,7 @@ function takeOpenRow(scene: Scene): PaidRow | undefined {
     sale.payout.row.created > nowS &&
     isNotRefunded(sale) &&
     leavesEnough(sale)
-  return takeRow(scene, 'from_transaction', isOpen)
+  return takeRow(scene, 'from_transaction', isOpen, 'sale that waits for its payout at `nowS`')
 }
 
 /** Books a line on another day, under a new reference. */

@@ -14,7 +14,7 @@ import {
 import type { SandboxWorld } from './model.ts'
 import { DEFAULT_SWITCHES, type SandboxSwitches } from './switches.ts'
 
-export type { Answer, Fault, FaultRule, LoggedRequest } from './faults.ts'
+export type { Fault } from './faults.ts'
 export type { SandboxSwitches } from './switches.ts'
 
 const REQUEST_BODY_BYTES_MAX = 1_000_000

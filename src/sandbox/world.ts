@@ -5,16 +5,7 @@ import { frenchIban } from './iban.ts'
 import { createLedger } from './ledger.ts'
 import type { SandboxWorld } from './model.ts'
 
-export type {
-  BankLine,
-  ExportEdits,
-  SandboxAccount,
-  SandboxBankAccount,
-  SandboxPayment,
-  SandboxRefund,
-  SandboxRow,
-  SandboxWorld,
-} from './model.ts'
+export type { SandboxAccount, SandboxBankAccount, SandboxRow, SandboxWorld } from './model.ts'
 
 /** The key of the first account of every sandbox world. It opens nothing else. */
 export const DEMO_API_KEY = 'sk_test_SandboxSandboxSandbox123'
