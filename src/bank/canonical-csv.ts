@@ -1,5 +1,3 @@
-import { CsvError } from 'csv-parse'
-import { parse } from 'csv-parse/sync'
 import type { BankEntry, BankStatement } from '../domain/bank-statement.ts'
 import { type Day, parseDay } from '../domain/day.ts'
 import {
@@ -10,11 +8,11 @@ import {
   absolute,
   sumOf,
 } from '../domain/money.ts'
+import { eachCsvRecord, refuseControlCharacters, spoiltReference } from './csv-text.ts'
 import { decoded, textEncoding } from './encoding.ts'
 import {
   type BankFileReader,
   type BankFileReading,
-  ENTRIES_PER_FILE_MAX,
   givenId,
   MOVEMENT_MINOR_MAX,
   parseAccount,
@@ -110,65 +108,23 @@ function columnName(cell: string): string {
   return cell.replace(/"/g, '').trim().toLowerCase()
 }
 
-/** Characters that no statement holds and that the database does not take: signs of a damaged or binary file. */
-// oxlint-disable-next-line no-control-regex -- These are the characters that are looked for.
-const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/
-
-function refuseControlCharacters(text: string, fileName: string): void {
-  const at = text.search(CONTROL)
-  if (at === -1) return
-  const line = text.slice(0, at).split('\n').length
-  const code = text.charCodeAt(at).toString(16).padStart(2, '0')
-  throw refusal(
-    fileName,
-    `line ${line}`,
-    `there is a control character (hexadecimal ${code}), which no statement has: the file is damaged`,
-  )
-}
-
 /** The rows below the header. Rows in which every cell is empty are left out. */
 function readRows(text: string, fileName: string): Row[] {
   const [headerLine = ''] = text.split('\n', 1)
   const delimiter = delimiterOf(headerLine, fileName)
   const rows: Row[] = []
   let columns: Column[] | null = null
-  const take = ({ record, raw: rawRecord }: ParsedRecord, linesRead: number): void => {
-    const raw = rawRecord.replace(/\n$/, '')
+  eachCsvRecord(text, { delimiter, fileName }, ({ cells: record, line, raw }) => {
     if (columns === null) {
       columns = readHeader(record, fileName)
       return
     }
     const cells = Object.fromEntries(COLUMNS.map((name) => [name, ''])) as Record<Column, string>
     for (const [index, name] of columns.entries()) cells[name] = (record[index] ?? '').trim()
-    rows.push({ line: linesRead - (raw.split('\n').length - 1), cells, raw })
-    if (rows.length > ENTRIES_PER_FILE_MAX) {
-      throw refusal(fileName, null, `the file has more than ${ENTRIES_PER_FILE_MAX} rows`)
-    }
-  }
-  try {
-    parse(text, {
-      delimiter,
-      record_delimiter: '\n',
-      raw: true,
-      skip_empty_lines: true,
-      skip_records_with_empty_values: true,
-      // With `raw`, a record comes together with its text, which the types do not tell.
-      on_record: (parsed: unknown, { lines }) => {
-        take(parsed as ParsedRecord, lines)
-        return null
-      },
-    })
-  } catch (error) {
-    if (error instanceof CsvError) throw rowRefusal(error, fileName)
-    throw error
-  }
+    rows.push({ line, cells, raw })
+  })
   if (columns !== null) refuseCutEnd(text, columns, rows.at(-1), fileName)
   return rows
-}
-
-interface ParsedRecord {
-  readonly record: readonly string[]
-  readonly raw: string
 }
 
 function delimiterOf(headerLine: string, fileName: string): ',' | ';' {
@@ -196,32 +152,6 @@ function readHeader(cells: readonly string[], fileName: string): Column[] {
   ]
   if (wrong.length === 0) return known
   throw refusal(fileName, 'line 1', `the header has ${wrong.join('; ')}`, HEADER_HINT)
-}
-
-/** The parser's own messages quote cells, so they are said anew. */
-function rowRefusal(error: CsvError, fileName: string) {
-  const line: unknown = error['lines']
-  const place = typeof line === 'number' ? `line ${line}` : null
-  switch (error.code) {
-    case 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH':
-      return refusal(
-        fileName,
-        place,
-        'the row does not have as many cells as the header: it is cut off, or a text with the separator in it is not in quotes',
-      )
-    case 'CSV_QUOTE_NOT_CLOSED':
-      return refusal(
-        fileName,
-        place,
-        'a quote is opened and never closed: the file is cut off, or a quote in a text is not doubled',
-      )
-    default:
-      return refusal(
-        fileName,
-        place,
-        `a quote stands where none can be (${error.code}): in a quoted cell it must be doubled`,
-      )
-  }
 }
 
 /**
@@ -359,19 +289,13 @@ function toEntry(row: DatedRow, amountMinor: bigint, fileName: string): BankEntr
   }
 }
 
-/** A reference, unless a spreadsheet took it for a number and dropped its last digits: `6,17761E+25`. */
 function readReference(
   row: Row,
   column: 'end_to_end_id' | 'bank_reference',
   fileName: string,
 ): string | null {
   const text = row.cells[column]
-  if (/^\d[.,]\d+E\+\d+$/i.test(text)) {
-    throw refusal(
-      fileName,
-      `line ${row.line}, ${column}`,
-      `${shown(text)} is what a spreadsheet makes of a long number: digits are lost`,
-    )
-  }
+  const spoilt = spoiltReference(text)
+  if (spoilt !== null) throw refusal(fileName, `line ${row.line}, ${column}`, spoilt)
   return text === '' ? null : text
 }

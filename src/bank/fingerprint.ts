@@ -12,8 +12,16 @@ export const FINGERPRINT_VERSION = 1
  * a bank that changes its references would show up as entries that are there twice.
  *
  * Equal entries of one account and day have one fingerprint; their rank tells them apart.
+ *
+ * Where the bank's reference is an id given once and for good, it stands for all texts, which users
+ * of such a bank may change: a later export of the same entry has the same fingerprint.
  */
-export function fingerprint(entry: BankEntry): string {
+export function fingerprint(entry: BankEntry, hasUniqueReference = false): string {
+  if (hasUniqueReference && entry.bankReference !== null) {
+    const { account, bookingDay, amountMinor, currency, bankReference } = entry
+    const parts = [account, bookingDay, amountMinor.toString(), currency, bankReference]
+    return `${BY_ID}${sha256(parts)}`
+  }
   const parts = [
     entry.account,
     entry.bookingDay,
@@ -25,6 +33,17 @@ export function fingerprint(entry: BankEntry): string {
     letters(entry.endToEndId ?? ''),
     letters(entry.bankReference ?? ''),
   ]
+  return sha256(parts)
+}
+
+const BY_ID = 'id:'
+
+/** Whether a fingerprint says by the bank's own id which entry this is, so that no other can be it. */
+export function tellsById(print: string): boolean {
+  return print.startsWith(BY_ID)
+}
+
+function sha256(parts: readonly (string | null)[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 

@@ -2,6 +2,7 @@ import type { BalanceState, BankEntry, BankStatement } from '../domain/bank-stat
 import { groupBy } from '../domain/collections.ts'
 import type { Day } from '../domain/day.ts'
 import { sumOf } from '../domain/money.ts'
+import { tellsById } from './fingerprint.ts'
 
 /**
  * Which entries of a statement are new, where files overlap, repeat each other, or tell of one day in
@@ -88,6 +89,7 @@ export interface IncomingStatement {
 /** What entries are compared by. */
 interface Comparable {
   readonly fingerprint: string
+  readonly bookingDay: Day
   readonly amountMinor: bigint
 }
 
@@ -110,8 +112,20 @@ export interface Doubt {
   readonly outcome: 'kept' | 'merged'
 }
 
+/**
+ * An entry that looks different from all known ones, and yet has the day and amount of one that an
+ * earlier file told and this one does not: probably the same money in other words. It is not taken
+ * in, since money that counts twice is worse to find than money that waits for a person.
+ */
+export interface Suspect {
+  readonly entry: BankEntry
+  /** The entry as which it was taken. */
+  readonly known: KnownEntry
+}
+
 export interface NewEntries {
   readonly entries: readonly NewEntry[]
+  readonly suspects: readonly Suspect[]
   readonly doubts: readonly Doubt[]
 }
 
@@ -120,27 +134,31 @@ export function newEntries(incoming: IncomingStatement, known: KnownAccount): Ne
   const given = incoming.statement.entries.map((entry, index) => ({
     entry,
     fingerprint: incoming.fingerprints[index] ?? '',
+    bookingDay: entry.bookingDay,
     amountMinor: entry.amountMinor,
   }))
   const entries: NewEntry[] = []
+  const suspects: Suspect[] = []
   const doubts: Doubt[] = []
   for (const [day, ofDay] of groupBy(given, ({ entry }) => entry.bookingDay)) {
     const there = known.days.get(day)?.entries ?? []
     const found =
       there.length === 0
-        ? { fresh: ofDay, doubt: null }
+        ? { fresh: ofDay, suspects: [], doubt: null }
         : (provedByBalance(incoming, day, ofDay, known) ??
           byFingerprint(incoming, given, ofDay, there, known))
     for (const entry of ranked(found.fresh, there)) entries.push(entry)
+    suspects.push(...found.suspects)
     if (found.doubt !== null) doubts.push({ day, outcome: found.doubt })
   }
   entries.sort((one, other) => one.entry.position - other.entry.position)
-  return { entries, doubts }
+  return { entries, suspects, doubts }
 }
 
 /** The part of what a statement says of a day that nobody said before. */
 interface Fresh {
   readonly fresh: readonly IncomingEntry[]
+  readonly suspects: readonly Suspect[]
   readonly doubt: Doubt['outcome'] | null
 }
 
@@ -174,11 +192,11 @@ function provedByBalance(
   if (!statements.some((statement) => knownBalanceBefore(statement, day, known) === before)) {
     return null
   }
-  const alike = pairUp(ofDay, known.days.get(day)?.entries ?? [], ({ fingerprint }) => fingerprint)
+  const alike = pairUp(ofDay, known.days.get(day)?.entries ?? [], byLooks)
   const { left, right } = pairUp(alike.left, alike.right, ({ amountMinor }) => String(amountMinor))
   if (left.length > 0 && right.length > 0) return null
   const sharedMinor = totalOf(ofDay) - totalOf(left)
-  return sharedMinor === 0n ? null : { fresh: left, doubt: null }
+  return sharedMinor === 0n ? null : { fresh: left, suspects: [], doubt: null }
 }
 
 function incomingBalanceBefore(
@@ -215,7 +233,8 @@ function knownBalanceBefore(
 
 /**
  * Equal entries are the same as often as an earlier statement has them; the second of two equal
- * entries of one statement is another entry. Statements that follow each other share nothing.
+ * entries of one statement is another entry. Statements that follow each other share nothing. What
+ * then is left on both sides with one amount is suspected to be the same.
  */
 function byFingerprint(
   incoming: IncomingStatement,
@@ -224,19 +243,52 @@ function byFingerprint(
   there: readonly KnownEntry[],
   known: KnownAccount,
 ): Fresh {
-  const relations = new Map<number, Relation>()
-  const relationTo = (source: number): Relation => {
-    const found =
-      relations.get(source) ?? relate(incoming, given, known.statements.get(source), known)
-    relations.set(source, found)
-    return found
+  const relationsBy = (keyOf: KeyOf): ((source: number) => Relation) => {
+    const relations = new Map<number, Relation>()
+    return (source) => {
+      const found =
+        relations.get(source) ?? relate(incoming, given, known.statements.get(source), known, keyOf)
+      relations.set(source, found)
+      return found
+    }
   }
+  const relationTo = relationsBy(byLooks)
   const shared = there.filter(({ source }) => relationTo(source) !== 'apart')
   const sure = shared.filter(({ source }) => relationTo(source) === 'overlapping')
-  const { left, right } = pairUp(ofDay, shared, ({ fingerprint }) => fingerprint)
-  const unsure = pairUp(ofDay, sure, ({ fingerprint }) => fingerprint).left.length - left.length
-  if (unsure > 0) return { fresh: left, doubt: 'merged' }
-  return { fresh: left, doubt: left.length > 0 && right.length > 0 ? 'kept' : null }
+  const { left, right } = pairUp(ofDay, shared, byLooks)
+  const unsure = pairUp(ofDay, sure, byLooks).left.length - left.length
+  const relationByAmount = relationsBy(byAmount)
+  const mayBeSame = right.filter(({ source }) => relationByAmount(source) === 'overlapping')
+  const { pairs, left: fresh } = pairByAmount(left, mayBeSame)
+  const suspects = pairs.map(([{ entry }, other]) => ({ entry, known: other }))
+  if (unsure > 0) return { fresh, suspects, doubt: 'merged' }
+  const isKept = fresh.length > 0 && right.length > suspects.length
+  return { fresh, suspects, doubt: isKept ? 'kept' : null }
+}
+
+type KeyOf = (item: Comparable) => string
+
+const byLooks: KeyOf = ({ fingerprint }) => fingerprint
+
+const byAmount: KeyOf = ({ bookingDay, amountMinor }) => `${bookingDay} ${amountMinor}`
+
+/** Pairs entries of one day and amount, but never two with ids of their own: those are two. */
+function pairByAmount(left: readonly IncomingEntry[], right: readonly KnownEntry[]) {
+  const hasId = ({ fingerprint }: Comparable): boolean => tellsById(fingerprint)
+  const others = pairUp(
+    left.filter((entry) => !hasId(entry)),
+    right,
+    byAmount,
+  )
+  const withIds = pairUp(
+    left.filter(hasId),
+    others.right.filter((entry) => !hasId(entry)),
+    byAmount,
+  )
+  return {
+    pairs: [...others.pairs, ...withIds.pairs],
+    left: [...others.left, ...withIds.left],
+  }
 }
 
 /** `apart`: the statements share no entry. `overlapping`: they may. `unclear`: their balances say no, yet nothing says that they follow each other. */
@@ -253,6 +305,7 @@ function relate(
   given: readonly IncomingEntry[],
   other: KnownStatement | undefined,
   known: KnownAccount,
+  keyOf: KeyOf,
 ): Relation {
   if (other?.isSameFile === true) return 'apart'
   const { openingMinor, closingMinor, fromDay, toDay } = incoming.statement
@@ -264,7 +317,7 @@ function relate(
   if (itsOpeningMinor === null || itsClosingMinor === null) return 'overlapping'
   const its = entriesBroughtBy(other, known)
   if (its === null) return 'overlapping'
-  const common = pairedIn(given, its)
+  const common = pairUp(given, its, keyOf).pairs.map(([entry]) => entry)
   const commonMinor = totalOf(common)
   if (common.length > 0 && commonMinor === 0n) return 'overlapping'
   const span = { openingMinor, closingMinor, fromDay, toDay }
@@ -278,14 +331,18 @@ function relate(
   if (leadsTo(other, span, known) || leadsTo(span, other, known)) return 'apart'
   const mayContain =
     (common.length === given.length &&
-      mayAddUpTo(openingMinor - itsOpeningMinor, rest(its, common))) ||
+      mayAddUpTo(openingMinor - itsOpeningMinor, rest(its, common, keyOf))) ||
     (common.length === its.length &&
-      mayAddUpTo(itsOpeningMinor - openingMinor, rest(given, common)))
+      mayAddUpTo(itsOpeningMinor - openingMinor, rest(given, common, keyOf)))
   return mayContain || common.length === 0 ? 'overlapping' : 'unclear'
 }
 
-function rest(all: readonly Comparable[], common: readonly Comparable[]): Comparable[] {
-  return pairUp(all, common, ({ fingerprint }) => fingerprint).left
+function rest(
+  all: readonly Comparable[],
+  common: readonly Comparable[],
+  keyOf: KeyOf,
+): Comparable[] {
+  return pairUp(all, common, keyOf).left
 }
 
 /** Above this many different sums, any sum is taken to be possible. */
@@ -337,26 +394,22 @@ function entriesBroughtBy(
   return totalOf(its) === movementMinor ? its : null
 }
 
-/** The entries of the first list that have an equal one in the second, as often as it has them. */
-function pairedIn(
-  given: readonly IncomingEntry[],
-  its: readonly KnownEntry[],
-): readonly IncomingEntry[] {
-  const unpaired = new Set(pairUp(given, its, ({ fingerprint }) => fingerprint).left)
-  return given.filter((entry) => !unpaired.has(entry))
-}
-
 function totalOf(entries: readonly Comparable[]): bigint {
   return sumOf(entries.map(({ amountMinor }) => amountMinor))
 }
 
-/** Pairs items of two lists one to one where their keys are equal; gives what is left of each. */
+/** Pairs items of two lists one to one where their keys are equal; gives the pairs and what is left of each. */
 function pairUp<L extends Comparable, R extends Comparable>(
   left: readonly L[],
   right: readonly R[],
-  keyOf: (item: Comparable) => string,
-): { left: L[]; right: R[] } {
+  keyOf: KeyOf,
+): { pairs: [L, R][]; left: L[]; right: R[] } {
   const waiting = groupBy(right, keyOf)
-  const unpaired = left.filter((item) => waiting.get(keyOf(item))?.pop() === undefined)
-  return { left: unpaired, right: [...waiting.values()].flat() }
+  const pairs: [L, R][] = []
+  const unpaired = left.filter((item) => {
+    const other = waiting.get(keyOf(item))?.pop()
+    if (other !== undefined) pairs.push([item, other])
+    return other === undefined
+  })
+  return { pairs, left: unpaired, right: [...waiting.values()].flat() }
 }

@@ -1,46 +1,134 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { mergedReading, type NamedReading, readMembers } from './archive-reading.ts'
 import { camt053 } from './camt053.ts'
 import { canonicalCsv } from './canonical-csv.ts'
+import { cfonb120 } from './cfonb120.ts'
+import { CSV_FORMAT, csvByProfile } from './csv-profile.ts'
 import { headText } from './encoding.ts'
+import { mt940 } from './mt940.ts'
+import { norma43 } from './norma43.ts'
+import { ofx } from './ofx.ts'
+import { underAccount } from './own-account.ts'
+import { BUILT_IN_PROFILES } from './profiles/built-in.ts'
+import type { CsvProfile } from './profiles/profile.ts'
 import { type BankFileReader, type BankFileReading, type FileHead, refusal } from './reader.ts'
-import { looksLike } from './refused-formats.ts'
+import { A_TABLE, looksLike } from './refused-formats.ts'
+import { isZip, unzipped } from './zip.ts'
 
+export { CSV_FORMAT } from './csv-profile.ts'
 export type { BankFileReading } from './reader.ts'
 
 /** Larger than years of statements; also the bound of what a compressed file may unfold to. */
 export const FILE_BYTES_MAX = 200 * 1024 * 1024
 
 /** A file is read by the first reader that recognises it. Another format is one more line here. */
-const READERS: readonly BankFileReader[] = [camt053, canonicalCsv]
+const READERS: readonly BankFileReader[] = [camt053, cfonb120, mt940, norma43, ofx, canonicalCsv]
+
+/** Every format by the name under which it can be asked for. */
+export const BANK_FORMATS: readonly string[] = [...READERS.map(({ format }) => format), CSV_FORMAT]
+
+/** What a person says of a file beside its content. */
+export interface ReadingOptions {
+  /** One of `BANK_FORMATS`, whatever the file looks like; null: as it looks. */
+  readonly format: string | null
+  /** The name of a profile for a CSV file; null: the one that fits. */
+  readonly profile: string | null
+  /** The own account of which the file is; null: as the file says. */
+  readonly account: string | null
+  readonly profiles: readonly CsvProfile[]
+}
+
+export const AS_THE_FILE_SAYS: ReadingOptions = {
+  format: null,
+  profile: null,
+  account: null,
+  profiles: BUILT_IN_PROFILES,
+}
 
 /** Enough to see the first elements of an XML file, or a few lines of any other. */
 const HEAD_BYTES = 65_536
 
 /**
- * Reads a bank file, recognised by its content, plain or compressed with gzip. Pure: the same bytes
- * give the same reading, whatever the machine, its zone and its clock.
+ * Reads a bank file, recognised by its content, plain, compressed with gzip, or an archive whose
+ * members tell of different days. Pure: the same bytes give the same reading, whatever the machine,
+ * its zone and its clock.
  * @param fileName how messages call the file.
  * @throws InputFault naming the file, the place and the value if anything known cannot be read, if
  * the file is cut off or damaged, or if it is of no format that is read. Nothing of it is taken then.
  */
-export async function readBankFile(bytes: Uint8Array, fileName: string): Promise<BankFileReading> {
+export async function readBankFile(
+  bytes: Uint8Array,
+  fileName: string,
+  options: ReadingOptions = AS_THE_FILE_SAYS,
+): Promise<BankFileReading> {
+  return mergedReading(await readBankFiles(bytes, fileName, options), fileName)
+}
+
+/**
+ * The same, an archive's members each for itself: `archive.zip/member.xml`. Any other file gives one
+ * reading under its own name.
+ * @throws InputFault as above; a member that is refused refuses the archive.
+ */
+export async function readBankFiles(
+  bytes: Uint8Array,
+  fileName: string,
+  options: ReadingOptions = AS_THE_FILE_SAYS,
+): Promise<NamedReading[]> {
   refuseSize(bytes.length, fileName)
   const plain = isGzip(bytes) ? await unpacked(bytes, fileName) : bytes
+  if (isZip(plain)) {
+    return readMembers(await unzipped(plain, fileName, FILE_BYTES_MAX), fileName, (member, name) =>
+      readPlain(member, name, options),
+    )
+  }
+  return [{ name: fileName, bytes, reading: readPlain(plain, fileName, options) }]
+}
+
+function readPlain(plain: Uint8Array, fileName: string, options: ReadingOptions): BankFileReading {
   if (plain.length === 0) {
     throw refusal(fileName, null, 'the file is empty: a bank statement was expected')
   }
   const beginning = plain.subarray(0, HEAD_BYTES)
   const head: FileHead = { bytes: beginning, text: headText(beginning) }
-  const reader = READERS.find((candidate) => candidate.recognises(head))
-  if (reader !== undefined) return reader.read(plain, fileName)
-  const known = READERS.map(({ format }) => format).join(' and ')
+  const csv = csvByProfile(options, fileName)
+  const readers = [...READERS, csv]
+  const looks = readers.find((candidate) => candidate.recognises(head))
+  const asked = options.format ?? (options.profile === null ? null : CSV_FORMAT)
+  if (asked !== null) {
+    const reader = readers.find(({ format }) => format === asked)
+    if (reader === undefined) throw new Error(`there is no format ${asked}`)
+    return readAs(reader, looks, plain, fileName, options)
+  }
+  if (looks !== undefined) return readAs(looks, looks, plain, fileName, options)
+  const what = looksLike(head)
+  // It says which columns it found, and that no profile has them.
+  if (what === A_TABLE) return csv.read(plain, fileName)
   throw refusal(
     fileName,
     null,
-    `the file looks like ${looksLike(head)}; ${known} are read`,
+    `the file looks like ${what}; ${BANK_FORMATS.join(', ')} are read`,
     'Ask the bank for camt.053 files, or write the canonical CSV (README, "Bank files"). A file that is no statement does not belong into the inbox.',
   )
+}
+
+/** @param looks the reader that recognises the file by itself, if there is one. */
+function readAs(
+  reader: BankFileReader,
+  looks: BankFileReader | undefined,
+  bytes: Uint8Array,
+  fileName: string,
+  { account }: ReadingOptions,
+): BankFileReading {
+  const found = reader.read(bytes, fileName)
+  // A CSV file may not name its account, so its reader knows of the one that was given.
+  const reading =
+    account === null || reader.format === CSV_FORMAT
+      ? found
+      : underAccount(found, account, fileName)
+  if (reader === looks) return reading
+  const note = `${fileName} was read as ${reader.format}, as was asked, although it looks ${looks === undefined ? 'like no format that is read' : `like ${looks.format}`}`
+  return { ...reading, notes: [...reading.notes, note] }
 }
 
 /** @throws InputFault for a file larger than any statement; the job asks before it reads the file. */

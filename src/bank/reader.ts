@@ -12,6 +12,11 @@ export interface BankFileReading {
   readonly statements: readonly BankStatement[]
   /** What a person should know of how the file was read, as sentences: what was left out, what was assumed. */
   readonly notes: readonly string[]
+  /**
+   * True where each entry's `bankReference` is an id that its bank gives once and for good: then it
+   * alone says which entry this is, whatever words another file has for it.
+   */
+  readonly hasUniqueReferences?: boolean
 }
 
 /** The beginning of a file, by which it is recognised. */

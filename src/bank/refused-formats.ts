@@ -30,7 +30,7 @@ function xmlHas({ text }: FileHead, element: string): boolean {
 /** The first that fits names the file; the order is from certain signs to weak ones. */
 const REFUSED_FORMATS: readonly RefusedFormat[] = [
   {
-    looksLike: 'a ZIP archive (or a spreadsheet, which is one)',
+    looksLike: 'a part of a ZIP archive',
     recognises: (head) => startsWith(head, 0x50, 0x4b),
   },
   { looksLike: 'a PDF document', recognises: (head) => startsWith(head, 0x25, 0x50, 0x44, 0x46) },
@@ -40,10 +40,6 @@ const REFUSED_FORMATS: readonly RefusedFormat[] = [
   },
   { looksLike: 'a file compressed twice', recognises: (head) => startsWith(head, 0x1f, 0x8b) },
   {
-    looksLike: 'an OFX file',
-    recognises: ({ text }) => /^\s*OFXHEADER:|<\?OFX|<OFX>/.test(text.slice(0, 2_000)),
-  },
-  {
     looksLike: 'a camt.052 report of the running day, whose entries may still change',
     recognises: (head) => xmlHas(head, 'BkToCstmrAcctRpt'),
   },
@@ -52,20 +48,9 @@ const REFUSED_FORMATS: readonly RefusedFormat[] = [
     recognises: (head) => xmlHas(head, 'BkToCstmrDbtCdtNtfctn'),
   },
   {
-    looksLike: 'a CFONB120 statement',
-    recognises: (head) =>
-      /^01\d{5}/.test(head.text) && records(head, 120).every((line) => /^0[1457]/.test(line)),
-  },
-  {
     looksLike: 'a CFONB240 list of returns',
     recognises: (head) =>
       head.text.startsWith('31') && records(head, 240).every((line) => /^3[149]/.test(line)),
-  },
-  {
-    looksLike: 'a Norma 43 statement',
-    recognises: (head) =>
-      /^(?:11|00)\d{18}/.test(head.text) &&
-      records(head, 80).every((line) => /^(?:00|11|2[234]|33|88)/.test(line)),
   },
   { looksLike: 'a CBI statement', recognises: ({ text }) => /^ (?:RH|EC)/.test(text) },
   {
@@ -76,13 +61,19 @@ const REFUSED_FORMATS: readonly RefusedFormat[] = [
     looksLike: 'an MT942 report of the running day, whose entries may still change',
     recognises: ({ text }) => /^:20:/m.test(text) && /^:34F:/m.test(text),
   },
-  {
-    looksLike: 'an MT940 statement',
-    recognises: ({ text }) => /^(?:\{1:.*)?:20:/m.test(text) && /^:(?:25|60[FM]|61):/m.test(text),
-  },
 ]
 
-/** Names what the file looks like, as far as its beginning tells: `an OFX file`. */
+/** What `looksLike` says of a table of text; which bank's it is, its header tells. */
+export const A_TABLE = 'a CSV file'
+
+const TABLE_LINES_MAX = 60
+
+function isTable({ text }: FileHead): boolean {
+  const lines = text.split(/\r\n?|\n/, TABLE_LINES_MAX)
+  return !text.includes('\0') && lines.some((line) => /[,;\t|].*[,;\t|]/.test(line))
+}
+
+/** Names what the file looks like, as far as its beginning tells: `a CODA statement`. */
 export function looksLike(head: FileHead): string {
   const refused = REFUSED_FORMATS.find((format) => format.recognises(head))
   if (refused !== undefined) return refused.looksLike
@@ -90,9 +81,6 @@ export function looksLike(head: FileHead): string {
     const element = XML_ELEMENT.exec(head.text.replace(/<\?.*?\?>|<!--.*?-->/gs, ''))?.[1]
     return `XML, but not like a statement${element === undefined ? '' : ` (its first element is ${element.slice(0, 40)})`}`
   }
-  const [line = ''] = head.text.split(/\r\n?|\n/, 1)
-  if (/[,;\t].*[,;\t]/.test(line) && !line.includes('\0')) {
-    return 'a CSV file, but not like the canonical one, whose first line names its columns (account, booking_date, …)'
-  }
+  if (isTable(head)) return A_TABLE
   return 'nothing that is known as a bank statement'
 }

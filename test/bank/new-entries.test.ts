@@ -12,7 +12,7 @@ import { sumOf } from '../../src/domain/money.ts'
 
 const FIRST = parseDay('2024-03-18')
 
-/** A statement as `DAYS OPENING>CLOSING: DAY AMOUNT TEXT, …`, days of March 2024, balances maybe `?`. */
+/** A statement as `DAYS OPENING>CLOSING: DAY AMOUNT TEXT ID, …`, days of March 2024, balances maybe `?`. */
 function statement(text: string): BankStatement {
   const [, from = '', to = from, opening = '', closing = '', list = ''] =
     /^(\d+)(?:-(\d+))? (\S+)>(\S+):(.*)$/.exec(text) ?? []
@@ -30,8 +30,9 @@ function statement(text: string): BankStatement {
       .split(',')
       .filter((item) => item.trim() !== '')
       .map((item, index) => {
-        const [booked = '', amount = '', words = ''] = item.trim().split(' ')
-        return entry(day(booked), BigInt(amount), words, index + 1)
+        const [booked = '', amount = '', words = '', id] = item.trim().split(' ')
+        const plain = entry(day(booked), BigInt(amount), words, index + 1)
+        return id === undefined ? plain : { ...plain, bankReference: id }
       }),
   }
 }
@@ -55,7 +56,7 @@ function entry(bookingDay: Day, amountMinor: bigint, words: string, position: nu
   }
 }
 
-/** Imports files of one statement each; what was new in each, as `DAY AMOUNT TEXT#RANK`, and the days in doubt. */
+/** Imports files of one statement each; what was new in each, as `DAY AMOUNT TEXT#RANK`, what was suspected, and the days in doubt. */
 function importing(files: readonly (BankStatement | readonly BankStatement[])[]) {
   let known = knownAccount([], [])
   let source = 0
@@ -73,7 +74,7 @@ function importing(files: readonly (BankStatement | readonly BankStatement[])[])
           statement: incoming,
           movementMinor,
           balanceState: state,
-          fingerprints: incoming.entries.map(fingerprint),
+          fingerprints: incoming.entries.map((one) => fingerprint(one, one.bankReference !== null)),
         },
         known,
       )
@@ -97,6 +98,10 @@ function importing(files: readonly (BankStatement | readonly BankStatement[])[])
         ...found.entries.map(
           ({ entry: { bookingDay, amountMinor, remittance }, rank }) =>
             `${bookingDay.slice(8)} ${amountMinor} ${remittance.join('')}#${rank}`,
+        ),
+        ...found.suspects.map(
+          ({ entry: { bookingDay, amountMinor, remittance } }) =>
+            `suspected ${bookingDay.slice(8)} ${amountMinor} ${remittance.join('')}`,
         ),
         ...found.doubts.map(({ day, outcome }) => `${outcome} on ${day.slice(8)}`),
       )
@@ -205,9 +210,52 @@ describe('the same days in other words', () => {
       [['18 1 a#1'], ['18 2 bb#1']],
     ],
     [
-      'without balances nothing is proved: all are kept, and the day is reported',
+      'without balances nothing is proved: what has the amount of a known entry is suspected',
       ['18 ?>?: 18 1 a', '18 ?>?: 18 1 aa'],
-      [['18 1 a#1'], ['18 1 aa#1', 'kept on 18']],
+      [['18 1 a#1'], ['suspected 18 1 aa']],
+    ],
+    [
+      'one to one: of two equal entries, one is suspected and one is new',
+      ['18 ?>?: 18 5 a', '18 ?>?: 18 5 x, 18 5 x'],
+      [['18 5 a#1'], ['18 5 x#1', 'suspected 18 5 x']],
+    ],
+    [
+      'one that looks like a known entry is not held against another',
+      ['18 ?>?: 18 5 a, 18 5 b', '18 ?>?: 18 5 a, 18 5 c'],
+      [['18 5 a#1', '18 5 b#1'], ['suspected 18 5 c']],
+    ],
+    [
+      'another amount or another day is another entry',
+      ['18-19 ?>?: 18 5 a, 19 6 a', '18-19 ?>?: 18 6 b, 19 5 b'],
+      [
+        ['18 5 a#1', '19 6 a#1'],
+        ['18 6 b#1', '19 5 b#1', 'kept on 18', 'kept on 19'],
+      ],
+    ],
+    [
+      'statements that follow each other share nothing, whatever their amounts',
+      ['18 100>105: 18 5 a', '18 105>110: 18 5 b'],
+      [['18 5 a#1'], ['18 5 b#1']],
+    ],
+    [
+      'a statement with balances after a file without: held back until both are told',
+      ['18 ?>?: 18 5 a', '18 0>10: 18 5 x, 18 5 y'],
+      [['18 5 a#1'], ['18 5 y#1', 'suspected 18 5 x']],
+    ],
+    [
+      'entries with ids of their own are two, whatever they have in common',
+      ['18 ?>?: 18 5 a id1', '18 ?>?: 18 5 a id2'],
+      [['18 5 a#1'], ['18 5 a#1', 'kept on 18']],
+    ],
+    [
+      'an entry with an id of its own is the same in any words',
+      ['18 ?>?: 18 5 a id1', '18 ?>?: 18 5 b id1'],
+      [['18 5 a#1'], []],
+    ],
+    [
+      'a file with ids against one without',
+      ['18 ?>?: 18 5 a id1', '18 ?>?: 18 5 b'],
+      [['18 5 a#1'], ['suspected 18 5 b']],
     ],
     [
       'other balances prove nothing',

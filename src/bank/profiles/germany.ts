@@ -1,0 +1,125 @@
+import type { ProfileSource } from './profile.ts'
+
+/** German banks. Amounts have a decimal comma and maybe a point between groups of three digits. */
+const GERMAN = {
+  separator: ';',
+  decimalMark: ',',
+  groupingMarks: ['.'],
+} satisfies Partial<ProfileSource>
+
+export const GERMANY: readonly ProfileSource[] = [
+  {
+    ...GERMAN,
+    name: 'sparkasse',
+    bank: 'Sparkasse (CSV-CAMT)',
+    dates: ['dd.MM.yy', 'dd.MM.yyyy'],
+    header: [
+      'Auftragskonto',
+      'Buchungstag',
+      'Valutadatum',
+      'Buchungstext',
+      'Verwendungszweck',
+      'Beguenstigter/Zahlungspflichtiger',
+      'Betrag',
+      'Waehrung',
+      'Info',
+    ],
+    columns: {
+      bookingDay: 'Buchungstag',
+      valueDay: 'Valutadatum',
+      amount: 'Betrag',
+      currency: 'Waehrung',
+      account: 'Auftragskonto',
+      status: 'Info',
+      counterpartyName: 'Beguenstigter/Zahlungspflichtiger',
+      counterpartyIban: ['Kontonummer/IBAN', 'Kontonummer'],
+      endToEndId: 'Kundenreferenz (End-to-End)',
+      remittance: ['Buchungstext', 'Verwendungszweck'],
+    },
+    status: {
+      booked: ['Umsatz gebucht'],
+      notBooked: ['Umsatz vorgemerkt', 'Umsatz vorgemerkt und nicht gebucht'],
+    },
+  },
+  {
+    ...GERMAN,
+    name: 'postbank',
+    bank: 'Postbank, Deutsche Bank',
+    quotes: false,
+    dates: 'd.M.yyyy',
+    header: [
+      'Buchungstag',
+      'Wert',
+      'Umsatzart',
+      'Begünstigter / Auftraggeber',
+      'Verwendungszweck',
+      'Betrag',
+      'Soll',
+      'Haben',
+      'Währung',
+    ],
+    columns: {
+      bookingDay: 'Buchungstag',
+      valueDay: 'Wert',
+      // Older files leave the amount empty; where all are there, they must agree.
+      amount: 'Betrag',
+      debit: 'Soll',
+      credit: 'Haben',
+      currency: 'Währung',
+      counterpartyName: 'Begünstigter / Auftraggeber',
+      counterpartyIban: ['IBAN / Kontonummer', 'IBAN'],
+      endToEndId: 'Kundenreferenz',
+      remittance: ['Umsatzart', 'Verwendungszweck'],
+    },
+    debitSign: 'negative',
+    preamble: [
+      { line: String.raw`;(?<account>[A-Z]{2}\d{2}[0-9A-Z ]{11,38});(?<currency>[A-Z]{3});*$` },
+      { line: '^IBAN;(?<account>[A-Z]{2}[0-9A-Z ]{13,40})' },
+      { line: String.raw`(?<from>\d{1,2}\.\d{1,2}\.\d{4}) - (?<to>\d{1,2}\.\d{1,2}\.\d{4})` },
+      { line: '^Letzter Kontostand;+(?<opening>[^;]+);(?<currency>[A-Z]{3})' },
+    ],
+    otherRows: [
+      {
+        line: String.raw`^Kontostand;(?<balanceDay>[\d.]+);+(?<closing>[^;]+);(?<currency>[A-Z]{3})`,
+        required: true,
+        end: true,
+      },
+    ],
+  },
+  {
+    ...GERMAN,
+    name: 'dkb',
+    bank: 'DKB',
+    dates: ['dd.MM.yy', 'dd.MM.yyyy'],
+    amountSuffixes: ['€', 'EUR'],
+    currency: 'EUR',
+    header: [
+      'Buchungsdatum',
+      'Wertstellung',
+      'Status',
+      'Zahlungspflichtige*r',
+      'Zahlungsempfänger*in',
+      'Verwendungszweck',
+      'Umsatztyp',
+    ],
+    columns: {
+      bookingDay: 'Buchungsdatum',
+      valueDay: 'Wertstellung',
+      amount: ['Betrag (€)', 'Betrag (EUR)'],
+      status: 'Status',
+      payerName: 'Zahlungspflichtige*r',
+      payeeName: 'Zahlungsempfänger*in',
+      counterpartyIban: 'IBAN',
+      endToEndId: 'Kundenreferenz',
+      remittance: 'Verwendungszweck',
+    },
+    status: { booked: ['Gebucht'], notBooked: ['Vorgemerkt'] },
+    preamble: [
+      { line: String.raw`^[^;]*;[^;]*?(?<account>DE\d{2}[\d ]{18,24});*$` },
+      { line: String.raw`^Zeitraum:?;(?<from>[\d.]+) - (?<to>[\d.]+)` },
+      {
+        line: String.raw`^Kontostand vom (?<balanceDay>[\d.]+?\d):?;(?<closing>[^;]+?) ?(?:€|EUR);*$`,
+      },
+    ],
+  },
+]

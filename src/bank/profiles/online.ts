@@ -1,0 +1,137 @@
+import type { ProfileSource } from './profile.ts'
+
+/** Banks without branches, whose exports are much the same in every country. */
+const QONTO = {
+  bank: 'Qonto',
+  separator: [';', ','],
+  decimalMark: [',', '.'],
+  groupingMarks: [' '],
+  dates: ['dd-MM-yyyy HH:mm:ss', 'yyyy-MM-dd HH:mm:ss', 'dd-MM-yyyy', 'yyyy-MM-dd'],
+  debitSign: 'any',
+  uniqueReference: true,
+} satisfies Partial<ProfileSource>
+
+export const ONLINE: readonly ProfileSource[] = [
+  {
+    ...QONTO,
+    name: 'qonto-fr',
+    header: ['Statut', 'Montant total (TTC)', 'Devise', 'Nom de la contrepartie'],
+    columns: {
+      // Users choose the columns of their export; the local day is the one on the account.
+      bookingDay: [
+        'Date de la valeur (local)',
+        'Date de règlement (local)',
+        'Date de la valeur (UTC)',
+        'Date de règlement (UTC)',
+      ],
+      amount: 'Montant total (TTC)',
+      debit: 'Débit',
+      credit: 'Crédit',
+      currency: 'Devise',
+      balance: 'Solde',
+      account: 'IBAN du compte',
+      status: 'Statut',
+      counterpartyName: 'Nom de la contrepartie',
+      counterpartyIban: 'IBAN de la contrepartie',
+      reference: 'Identifiant de transaction',
+      remittance: ['Référence', 'Note'],
+    },
+    status: {
+      booked: ['Exécuté', 'Exécutée', 'Réglé', 'Réglée', 'settled'],
+      notBooked: [
+        'En cours',
+        'En cours de traitement',
+        'En attente',
+        'Refusé',
+        'Refusée',
+        'Annulé',
+        'Annulée',
+        'Rejeté',
+        'Rejetée',
+      ],
+    },
+  },
+  {
+    ...QONTO,
+    name: 'qonto-en',
+    header: ['Status', 'Total amount (incl. VAT)', 'Currency', 'Counterparty name'],
+    columns: {
+      bookingDay: ['Settlement date (local)', 'Settlement date (UTC)'],
+      amount: 'Total amount (incl. VAT)',
+      debit: 'Debit',
+      credit: 'Credit',
+      currency: 'Currency',
+      balance: 'Balance',
+      account: ['Account IBAN', 'IBAN of the account'],
+      status: 'Status',
+      counterpartyName: 'Counterparty name',
+      counterpartyIban: 'Counterparty IBAN',
+      reference: 'Transaction ID',
+      remittance: ['Reference', 'Note'],
+    },
+    status: {
+      booked: ['settled', 'executed', 'completed'],
+      notBooked: ['processing', 'pending', 'declined', 'canceled', 'cancelled', 'reversed'],
+    },
+  },
+  {
+    name: 'shine',
+    bank: 'Shine',
+    separator: ';',
+    decimalMark: ',',
+    groupingMarks: [' '],
+    dates: 'dd/MM/yyyy',
+    currency: 'EUR',
+    header: [
+      'Transaction ID',
+      "Date d'opération",
+      'IBAN',
+      'Débit',
+      'Crédit',
+      'Libellé',
+      'Nom de la contrepartie',
+    ],
+    columns: {
+      bookingDay: "Date d'opération",
+      valueDay: 'Date de la valeur',
+      debit: 'Débit',
+      credit: 'Crédit',
+      account: 'IBAN',
+      counterpartyName: 'Nom de la contrepartie',
+      reference: 'Transaction ID',
+      remittance: 'Libellé',
+    },
+    debitSign: 'any',
+    uniqueReference: true,
+    singleAccount: true,
+  },
+  {
+    name: 'revolut-business',
+    bank: 'Revolut Business',
+    separator: [',', ';'],
+    decimalMark: '.',
+    dates: ['yyyy-MM-dd', 'yyyy-MM-dd HH:mm:ss', 'MM-dd-yyyy'],
+    header: ['Date completed (UTC)', 'ID', 'Type', 'State', 'Payment currency', 'Amount'],
+    columns: {
+      // Beside UTC there may be the days of the zone of the business, in a column that names it.
+      bookingDay: ['^date completed (?!utc$)', 'Date completed (UTC)'],
+      // Fees are in the total only, and in the balance.
+      amount: ['Total amount', 'Amount'],
+      currency: 'Payment currency',
+      balance: 'Balance',
+      account: ['International account number', 'Account'],
+      status: 'State',
+      payerName: 'Sender name',
+      payerIban: 'Sender account',
+      payeeName: 'Beneficiary name',
+      payeeIban: 'Beneficiary IBAN',
+      // An exchange has one id for both of its sides, so it identifies no entry.
+      reference: 'ID',
+      remittance: ['Description#1', 'Reference', 'Description#2'],
+    },
+    status: {
+      booked: ['COMPLETED'],
+      notBooked: ['PENDING', 'CREATED', 'DECLINED', 'FAILED', 'REVERTED'],
+    },
+  },
+]
