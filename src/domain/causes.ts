@@ -2,42 +2,80 @@ import { groupBy } from './collections.ts'
 import type { Finding } from './findings.ts'
 import type { DiscrepancyCode } from './reconciliation.ts'
 
-/**
- * One cause, one row: a finding that only follows from another one about the same ledger row is
- * named in that one's explanation instead of standing beside it.
- */
-const EXPORT_ECHOES = [
-  'export_only',
-  'export_lacks',
-  'export_differs',
-  'vat_mismatch',
-  'fee_rate',
-] as const
+/** What two findings must share for one to follow from the other. */
+type Tie = 'balanceTransactionId' | 'payoutId'
 
-const ECHOES: Partial<Record<DiscrepancyCode, readonly DiscrepancyCode[]>> = {
-  line_vanished: EXPORT_ECHOES,
-  line_changed: [...EXPORT_ECHOES, 'line_not_paid_out'],
-  line_arithmetic: EXPORT_ECHOES,
-  line_sign: EXPORT_ECHOES,
-  line_unknown_kind: EXPORT_ECHOES,
-  line_duplicate: [...EXPORT_ECHOES, 'line_not_paid_out'],
-  payout_duplicate: EXPORT_ECHOES,
-  payout_residual: EXPORT_ECHOES,
-  payout_empty: EXPORT_ECHOES,
-  export_differs: ['vat_mismatch'],
+/** A finding that follows from another one, and by what the two are tied. */
+export interface Echo {
+  readonly code: DiscrepancyCode
+  readonly tie: Tie
 }
 
-/** Findings without those that follow from another finding about the same row. */
+/** About the same ledger row. */
+const row = (...codes: DiscrepancyCode[]): Echo[] =>
+  codes.map((code) => ({ code, tie: 'balanceTransactionId' }))
+
+/** About the same payout. */
+const payout = (...codes: DiscrepancyCode[]): Echo[] =>
+  codes.map((code) => ({ code, tie: 'payoutId' }))
+
+/**
+ * One cause, one row: what follows from a finding is named in its explanation instead of standing
+ * beside it. Beyond this table: a residual follows from findings about the payout's rows
+ * (`residualCauses`), breaks of a refund from changes of its row (`refundsExplainedByChanges`), and a
+ * finding may know further echoes of its own (`Finding.echoes`).
+ */
+export const ECHOES: Partial<Record<DiscrepancyCode, readonly Echo[]>> = {
+  line_changed: row('export_differs', 'vat_mismatch', 'fee_rate', 'line_not_paid_out'),
+  late_change: row('export_differs', 'vat_mismatch', 'fee_rate', 'line_not_paid_out'),
+  line_arithmetic: row('export_differs', 'vat_mismatch', 'fee_rate'),
+  line_sign: row('export_differs', 'fee_rate'),
+  // What a row of an unknown kind is due for, and what it deducts, is not known either.
+  line_unknown_kind: row(
+    'export_lacks',
+    'export_differs',
+    'line_not_paid_out',
+    'refund_unknown',
+    'refund_without_payment',
+    'refund_amount',
+  ),
+  // The second row is the fault: that it is unpaid, or in no export, only shows it.
+  line_duplicate: row('export_lacks', 'export_differs', 'fee_rate', 'line_not_paid_out'),
+  payout_duplicate: row('export_lacks'),
+  payout_empty: [...row('export_lacks'), ...payout('deposit_missing')],
+  payout_residual: row('export_differs'),
+  export_differs: row('vat_mismatch'),
+}
+
+/** What a change of these fields of a row brings with it, beyond the table. */
+export function echoesOfChange(fields: ReadonlySet<string>): Echo[] {
+  const isAny = (...names: string[]): boolean => names.some((name) => fields.has(name))
+  return [
+    ...(isAny('amountMinor', 'feeMinor', 'netMinor') ? row('line_arithmetic') : []),
+    ...(isAny('amountMinor', 'kind') ? row('line_sign') : []),
+    ...(isAny('kind') ? row('line_unknown_kind') : []),
+    ...(isAny('amountMinor', 'paymentId', 'refundId', 'kind') ? row('line_duplicate') : []),
+  ]
+}
+
+/** What it brings with it that a payout's own row is gone. */
+export const ECHOES_OF_A_PAYOUT_GONE: readonly Echo[] = payout('payout_unknown')
+
+/** Findings without those that follow from another finding. */
 export function withoutEchoes(findings: readonly Finding[]): Finding[] {
-  const ofRow = groupBy(findings, (finding) => finding.balanceTransactionId ?? null)
+  const related = {
+    balanceTransactionId: groupBy(findings, (finding) => nameOf(finding, 'balanceTransactionId')),
+    payoutId: groupBy(findings, (finding) => nameOf(finding, 'payoutId')),
+  }
   const echoes = new Map<Finding, Finding[]>()
   const absorbed = new Set<Finding>()
-  for (const [id, group] of ofRow) {
-    if (id === null) continue
-    for (const cause of group) {
-      if (absorbed.has(cause)) continue
-      for (const echo of group) {
-        if (!(ECHOES[cause.code]?.includes(echo.code) ?? false) || absorbed.has(echo)) continue
+  // In the order of the table, so that a cause of a cause is looked at first.
+  for (const cause of findings.toSorted((a, b) => placeOf(a) - placeOf(b))) {
+    if (absorbed.has(cause)) continue
+    for (const { code, tie } of [...(ECHOES[cause.code] ?? []), ...(cause.echoes ?? [])]) {
+      const name = nameOf(cause, tie)
+      for (const echo of name === null ? [] : (related[tie].get(name) ?? [])) {
+        if (echo.code !== code || absorbed.has(echo) || outlives(echo, cause)) continue
         absorbed.add(echo)
         echoes.set(cause, [...(echoes.get(cause) ?? []), echo])
       }
@@ -48,7 +86,23 @@ export function withoutEchoes(findings: readonly Finding[]): Finding[] {
     .map((finding) => {
       const follows = echoes.get(finding)
       if (follows === undefined) return finding
-      const codes = follows.map((echo) => echo.code).join(', ')
+      const codes = [...new Set(follows.map((echo) => echo.code))].toSorted().join(', ')
       return { ...finding, explanation: `${finding.explanation} From this follows: ${codes}.` }
     })
+}
+
+/** What is still open is never hidden behind something that is closed. */
+function outlives(echo: Finding, cause: Finding): boolean {
+  return echo.closed === null && (cause.closed !== null || cause.ownPeriodOnly === true)
+}
+
+function nameOf(finding: Finding, tie: Tie): string | null {
+  const id = finding[tie]
+  return id == null ? null : `${finding.entity}\u0000${id}`
+}
+
+const places = new Map(Object.keys(ECHOES).map((code, place) => [code, place]))
+
+function placeOf({ code, echoes }: Finding): number {
+  return echoes === undefined ? (places.get(code) ?? places.size) : -1
 }

@@ -74,20 +74,13 @@ function exportInstant(createdLocal: string): number | null {
 function judgePair(
   entity: string,
   { balanceTransactionId, row, line }: ExportPair,
-  { exportId, startS, conventions }: ExportFacts,
+  { startS, conventions }: ExportFacts,
   policy: Policy,
   currency: Currency,
 ): Finding[] {
   if (line !== null && row === null) {
     return [
-      exportOnly(
-        entity,
-        balanceTransactionId,
-        line,
-        exportId,
-        dayOfLine(line, startS, policy),
-        currency,
-      ),
+      exportOnly(entity, balanceTransactionId, line, dayOfLine(line, startS, policy), currency),
     ]
   }
   if (row === null) return []
@@ -100,12 +93,12 @@ function judgePair(
         code: 'export_lacks',
         expectedMinor: row.netMinor,
         actualMinor: 0n,
-        explanation: `Row ${row.id} (${row.kind}, ${money(row.netMinor, row.currency)} net) is in Alma's ledger but not in its accounting export ${exportId}.`,
+        explanation: `Row ${row.id} (${row.kind}, ${money(row.netMinor, row.currency)} net) is in Alma's ledger but not in its accounting export.`,
       },
     ]
   }
   return [
-    ...judgeFields(entity, row, line, exportId, conventions, policy),
+    ...judgeFields(entity, row, line, conventions, policy),
     ...judgeVat(entity, row, line, conventions, policy),
   ]
 }
@@ -119,7 +112,6 @@ function exportOnly(
   entity: string,
   id: string,
   line: ExportLine,
-  exportId: string,
   day: Day,
   currency: Currency,
 ): Finding {
@@ -135,7 +127,7 @@ function exportOnly(
     refundId: line.refundId,
     expectedMinor: 0n,
     actualMinor: line.netMinor,
-    explanation: `Line ${line.lineNumber} of accounting export ${exportId} holds row ${id} with ${money(line.netMinor, currency)} net, which Alma's ledger does not have.`,
+    explanation: `The accounting export holds row ${id} with ${money(line.netMinor, currency)} net, which Alma's ledger does not have.`,
   }
 }
 
@@ -149,7 +141,6 @@ function judgeFields(
   entity: string,
   row: BalanceTransaction,
   line: ExportLine,
-  exportId: string,
   conventions: ExportConventions,
   policy: Policy,
 ): Finding[] {
@@ -182,7 +173,7 @@ function judgeFields(
       code: 'export_differs',
       expectedMinor,
       actualMinor,
-      explanation: `Row ${row.id} is not the same in accounting export ${exportId} (line ${line.lineNumber}): ${told.join('; ')}.`,
+      explanation: `Row ${row.id} is not the same in the accounting export: ${told.join('; ')}.`,
     },
   ]
 }

@@ -19,6 +19,7 @@ export interface Facts {
   readonly ledgerCurrency: Currency
   readonly entities: readonly EntityFacts[]
   readonly bank: BankFacts
+  readonly record: PeoplesRecord
 }
 
 /** Settings that judgement depends on; see the README's table of settings. */
@@ -37,6 +38,8 @@ export interface EntityFacts {
   readonly closingBalances: readonly ClosingBalance[]
   /** All rows known as of today's day. */
   readonly rowCount: number
+  /** The instant from which on the ledger is known, where LEDGER_SINCE cut it off; nothing: from its beginning. */
+  readonly knownSinceS?: EpochSeconds | null
   /** Every payout that a ledger row stands for or names. */
   readonly payouts: readonly PayoutFacts[]
   /** Rows that break a rule of single rows, or may: the core has the last word. */
@@ -47,6 +50,8 @@ export interface EntityFacts {
   readonly openRows: readonly BalanceTransaction[]
   /** Rows that a payout of the period paid out, maybe late. */
   readonly latePaidRows: readonly BalanceTransaction[]
+  /** For each payout that does not add up: the rows that may tell why, see `couldExplainResidual`. */
+  readonly residualRows: readonly ResidualRows[]
   readonly changes: readonly RowChange[]
   readonly exports: readonly ExportFacts[]
   readonly fees: readonly FeeFacts[]
@@ -54,6 +59,11 @@ export interface EntityFacts {
   readonly refundRows: readonly BalanceTransaction[]
   /** Payments that were looked up. */
   readonly payments: readonly LookedUpPayment[]
+}
+
+export interface ResidualRows {
+  readonly payoutId: string
+  readonly rows: readonly BalanceTransaction[]
 }
 
 /** How an entity's money is recognised at its bank. */
@@ -181,4 +191,87 @@ export interface PinnedMatch {
   readonly competitors: number
   readonly payoutIds: readonly string[]
   readonly bankEntryIds: readonly string[]
+  /** Label of the period whose report named it first. */
+  readonly period: string
+}
+
+/** A tie that a report named and a later run gave up, with the fact that contradicted it. */
+export interface RevokedMatch extends PinnedMatch {
+  readonly because: string
+}
+
+/** What people decided and signed, and what came after: facts of their own, whatever today's day is. */
+export interface PeoplesRecord {
+  /** In the order in which they were made. */
+  readonly decisions: readonly Decision[]
+  readonly revoked: readonly RevokedMatch[]
+  /** Ledger rows of closed periods that are no longer as they were signed. */
+  readonly lateRows: readonly LateRow[]
+  /** Bank entries of closed periods that were not there when they were signed. */
+  readonly lateEntries: readonly LateEntry[]
+}
+
+export const NO_RECORD: PeoplesRecord = {
+  decisions: [],
+  revoked: [],
+  lateRows: [],
+  lateEntries: [],
+}
+
+/** One decision of a person; the latest on a subject counts, earlier ones stay as history. */
+export interface Decision {
+  /** Ascending in the order in which they were made. */
+  readonly decisionNumber: number
+  readonly entity: string
+  /** `match`, `refuse`: payouts and bank entries that belong together, or do not. `accept`, `reopen`: a discrepancy. */
+  readonly kind: 'match' | 'refuse' | 'accept' | 'reopen'
+  readonly payoutIds: readonly string[]
+  readonly bankEntryIds: readonly string[]
+  readonly discrepancyId: string | null
+  readonly by: string
+  readonly reason: string
+  readonly decidedS: EpochSeconds
+}
+
+/** A period that somebody signed and nobody opened again. */
+export interface ClosedPeriod {
+  readonly label: string
+  readonly first: Day
+  readonly last: Day
+  /** Whom its report was about, in order of name. */
+  readonly entities: readonly string[]
+  readonly closedBy: string
+  readonly closedS: EpochSeconds
+}
+
+/** What is signed of a ledger row. */
+export type SignedFigures = Pick<
+  BalanceTransaction,
+  | 'kind'
+  | 'currency'
+  | 'amountMinor'
+  | 'feeMinor'
+  | 'netMinor'
+  | 'paymentId'
+  | 'refundId'
+  | 'payoutId'
+  | 'includedInPayoutId'
+>
+
+export interface LateRow {
+  readonly entity: string
+  readonly closed: ClosedPeriod
+  /** The row as it stands now (as last seen, if it is gone). */
+  readonly row: BalanceTransaction
+  readonly isGone: boolean
+  /** Null: the row was not there when the period was signed. */
+  readonly signed: SignedFigures | null
+  /** The day that counted as today in the first run that saw it. */
+  readonly seenAsOf: Day
+}
+
+export interface LateEntry {
+  readonly closed: ClosedPeriod
+  readonly bankEntryId: string
+  readonly seenAsOf: Day
 }

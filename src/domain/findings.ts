@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { Echo } from './causes.ts'
 import { compareText } from './collections.ts'
 import { type Day, daysBetween } from './day.ts'
+import { signature } from './decisions.ts'
+import type { Decision } from './facts.ts'
 import { type Currency, formatAmount } from './money.ts'
 import { nextStepFor } from './next-steps.ts'
 import { type Period, periodContains } from './period.ts'
@@ -25,8 +28,12 @@ export interface Finding {
   readonly day: Day
   /** The day of the fact that closed it, and that fact in words; null while it is open. */
   readonly closed: { readonly day: Day; readonly by: string } | null
+  /** Periods after that of its day tell it only if they reach this day: the day on which it was seen. */
+  readonly tellFrom?: Day
   /** A finding that tells how something went but leaves nothing to do: only its own period's report names it. */
   readonly ownPeriodOnly?: boolean
+  /** What follows from it beyond the table of `causes.ts`. */
+  readonly echoes?: readonly Echo[]
   readonly expectedMinor?: bigint | null
   readonly actualMinor?: bigint | null
   readonly expectedDay?: Day | null
@@ -64,15 +71,25 @@ function placeFinding(finding: Finding, period: Period): DiscrepancyStatus | nul
     return finding.code === 'deposit_returned' ? 'cleared' : null
   }
   if (finding.ownPeriodOnly === true) return null
+  if (finding.tellFrom !== undefined && period.last < finding.tellFrom) return null
   if (finding.closed === null) return 'open'
   return periodContains(period, finding.closed.day) ? 'cleared' : null
 }
+
+/** What people decided about discrepancies: the latest decision on each, by its id. */
+export interface Verdicts {
+  readonly byDiscrepancy: ReadonlyMap<string, Decision>
+  readonly zone: string
+}
+
+const NO_VERDICTS: Verdicts = { byDiscrepancy: new Map(), zone: 'UTC' }
 
 /** The discrepancies that the report of a period names, in their final order. */
 export function toDiscrepancies(
   findings: readonly Finding[],
   period: Period,
   asOf: Day,
+  verdicts: Verdicts = NO_VERDICTS,
 ): DiscrepancyRow[] {
   const ordered = findings.toSorted(compareFindings)
   const ranks = new Map<string, number>()
@@ -82,17 +99,27 @@ export function toDiscrepancies(
     const rank = (ranks.get(first) ?? 0) + 1
     ranks.set(first, rank)
     const status = placeFinding(finding, period)
-    if (status !== null)
-      rows.push(
-        toRow(
-          finding,
-          discrepancyId(finding.entity, finding.code, finding.key, rank),
-          status,
-          asOf,
-        ),
-      )
+    if (status === null) continue
+    const id = discrepancyId(finding.entity, finding.code, finding.key, rank)
+    rows.push(judged(toRow(finding, id, status, asOf), verdicts))
   }
   return rows
+}
+
+/** What is new or open may have been written off, or taken up again. What a fact closed needs no verdict. */
+function judged(row: DiscrepancyRow, { byDiscrepancy, zone }: Verdicts): DiscrepancyRow {
+  const verdict = byDiscrepancy.get(row.discrepancyId)
+  if (verdict === undefined || (row.status !== 'new' && row.status !== 'open')) return row
+  const isAccepted = verdict.kind === 'accept'
+  const decided = `${isAccepted ? 'Accepted' : 'Reopened'} by ${signature(verdict, zone)}.`
+  return {
+    ...row,
+    status: isAccepted ? 'accepted' : 'reopened',
+    explanation: `${row.explanation} ${decided}`,
+    nextStep: isAccepted
+      ? 'Nothing to do: it was written off. If that was wrong, take it up again with decide reopen.'
+      : row.nextStep,
+  }
 }
 
 function toRow(finding: Finding, id: string, status: DiscrepancyStatus, asOf: Day): DiscrepancyRow {

@@ -1,4 +1,5 @@
 import { KNOWN_KINDS, type BalanceTransaction } from './balance-transaction.ts'
+import { ECHOES_OF_A_PAYOUT_GONE, echoesOfChange } from './causes.ts'
 import { type Day, dayOfInstant, daysBetween } from './day.ts'
 import type { EntityFacts, PayoutFacts, Policy, RowChange } from './facts.ts'
 import { compareAmounts, compareText, groupBy } from './collections.ts'
@@ -223,6 +224,11 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
   includedInPayoutId: 'included_in_payout_id',
 }
 
+/** A field of `BalanceTransaction` by the name that the provider uses. */
+export function fieldName(field: string): string {
+  return FIELD_NAMES[field] ?? field
+}
+
 /** A change of a row over all looks: from what was first stored to what stands now. */
 export interface NetChange {
   readonly row: BalanceTransaction
@@ -278,6 +284,7 @@ export function judgeChanges(
       return {
         ...base,
         code: 'line_vanished',
+        ...(row.kind === 'from_payout' ? { echoes: ECHOES_OF_A_PAYOUT_GONE } : {}),
         expectedMinor: row.netMinor,
         actualMinor: 0n,
         explanation: `${describeRow(row)} was in Alma's ledger and is gone from it; seen on ${change.seenAsOf}. It no longer counts in any sum.`,
@@ -285,7 +292,7 @@ export function judgeChanges(
     }
     const delta = netDelta(change)
     const told = [...change.fields].map(([field, { before, after }]) => {
-      const name = FIELD_NAMES[field] ?? field
+      const name = fieldName(field)
       const show = (value: string | null): string =>
         value === null
           ? 'nothing'
@@ -297,6 +304,7 @@ export function judgeChanges(
     return {
       ...base,
       code: 'line_changed',
+      echoes: echoesOfChange(new Set(change.fields.keys())),
       expectedMinor: row.netMinor - delta,
       actualMinor: row.netMinor,
       explanation: `Row ${row.id} changed after it was stored: ${told.join(', ')}; seen on ${change.seenAsOf}.`,
@@ -334,6 +342,8 @@ function offBy(
   payoutId: string,
 ): bigint {
   const isIn = row.includedInPayoutId === payoutId
+  if (row.kind === 'from_payout')
+    return row.payoutId === payoutId ? offByOwnRow(finding, row, change) : 0n
   switch (finding.code) {
     case 'line_vanished':
       return isIn ? -row.netMinor : 0n
@@ -354,6 +364,16 @@ function offBy(
     default:
       return 0n
   }
+}
+
+/** The payout's own row: its net is part of the sum that must be 0. */
+function offByOwnRow(
+  { code }: Finding,
+  row: BalanceTransaction,
+  change: NetChange | undefined,
+): bigint {
+  if (code === 'line_changed') return change === undefined ? 0n : netDelta(change)
+  return code === 'line_arithmetic' ? row.netMinor - (row.amountMinor - row.feeMinor) : 0n
 }
 
 /** The findings whose effects sum to the residual, if some do; at most ten findings are combined. */

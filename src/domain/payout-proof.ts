@@ -2,6 +2,8 @@ import type { BalanceTransaction } from './balance-transaction.ts'
 import { type Day, dayOfInstant } from './day.ts'
 import type { EntityFacts, PayoutFacts, Policy } from './facts.ts'
 import { type Finding, money } from './findings.ts'
+import { absolute } from './money.ts'
+import { explainResidualByHypotheses } from './residual.ts'
 import { explainResidual, type NetChange, residualCauses } from './ledger-rows.ts'
 
 /** A payout with its proof: the nets of its rows plus its own net must be 0. */
@@ -46,6 +48,7 @@ export function judgePayouts(
   facts: EntityFacts,
   changes: readonly NetChange[],
   rowFindings: readonly Finding[],
+  zone: string,
 ): { findings: Finding[]; absorbed: Map<Finding, string> } {
   const findings: Finding[] = []
   const absorbed = new Map<Finding, string>()
@@ -61,7 +64,7 @@ export function judgePayouts(
       residualCauses(payout.facts, facts, changes, rowFindings),
     )
     if (causes === null) {
-      findings.push(residual(payout))
+      findings.push(residual(payout, explainResidualByHypotheses(payout, payouts, facts, zone)))
       continue
     }
     for (const cause of causes) {
@@ -100,7 +103,7 @@ function brokenPayout(payout: ProvedPayout): Finding | null {
       code: 'payout_unknown',
       expectedMinor: facts.netMinor,
       actualMinor: 0n,
-      explanation: `${rowsPhrase(facts.transactions)} of ${money(facts.netMinor, currency)} net say that they were paid out in ${payoutId}, but Alma's ledger has no such payout.`,
+      explanation: `${rowsPhrase(facts.transactions)} of ${facts.transactions === 1 ? '' : 'together '}${money(facts.netMinor, currency)} net ${facts.transactions === 1 ? 'is' : 'are'} marked as paid out in ${payoutId}, but Alma's ledger has no such payout.`,
     }
   }
   if (facts.ownRows.length > 1) {
@@ -111,7 +114,7 @@ function brokenPayout(payout: ProvedPayout): Finding | null {
       balanceTransactionId: facts.ownRows[1]?.id ?? null,
       expectedMinor: amountMinor,
       actualMinor: sentMinor,
-      explanation: `Payout ${payoutId} stands ${facts.ownRows.length} times in Alma's ledger (rows ${facts.ownRows.map((row) => row.id).join(', ')}), together ${money(sentMinor, currency)}; its ${rowsPhrase(facts.transactions)} sum to ${money(facts.netMinor, currency)}.`,
+      explanation: `Payout ${payoutId} stands ${facts.ownRows.length === 2 ? 'twice' : `${facts.ownRows.length} times`} in Alma's ledger (rows ${facts.ownRows.map((row) => row.id).join(', ')}), together ${money(sentMinor, currency)}; what it pays sums to ${money(facts.netMinor, currency)} net (${rowsPhrase(facts.transactions)}).`,
     }
   }
   if (facts.transactions === 0) {
@@ -127,7 +130,7 @@ function brokenPayout(payout: ProvedPayout): Finding | null {
   return null
 }
 
-function residual(payout: ProvedPayout): Finding {
+function residual(payout: ProvedPayout, hypotheses: string): Finding {
   const { facts, own, amountMinor, residualMinor } = payout
   const { currency, payoutId } = facts
   return {
@@ -136,6 +139,6 @@ function residual(payout: ProvedPayout): Finding {
     balanceTransactionId: own?.id ?? null,
     expectedMinor: facts.netMinor,
     actualMinor: amountMinor,
-    explanation: `The ${rowsPhrase(facts.transactions)} of payout ${payoutId} sum to ${money(facts.netMinor, currency)} net, but ${money(amountMinor, currency)} was paid out: ${money(residualMinor, currency)} is unexplained.`,
+    explanation: `The ${facts.transactions === 1 ? 'only row' : `${facts.transactions} rows`} of payout ${payoutId} ${facts.transactions === 1 ? 'comes' : 'sum'} to ${money(facts.netMinor, currency)} net, but ${money(amountMinor, currency)} was paid out: ${money(absolute(residualMinor), currency)} too ${residualMinor > 0n ? 'little' : 'much'}. ${hypotheses}`,
   }
 }

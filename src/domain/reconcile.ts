@@ -1,8 +1,17 @@
 import { withoutEchoes } from './causes.ts'
 import { compareText, groupBy } from './collections.ts'
+import { judgeLateRows, withLateEntries } from './closed-period.ts'
 import { dayOfInstant } from './day.ts'
+import {
+  refusedEntries,
+  signature,
+  type StandingDecisions,
+  standingDecisions,
+} from './decisions.ts'
 import { boardOf, type DepositMatch } from './deposits/board.ts'
+import { type BookedLine, bookedLines } from './deposits/booked-lines.ts'
 import { nameOf } from './deposits/by-reference.ts'
+import { explainDifference } from './deposits/difference.ts'
 import {
   accountOwners,
   depositItems,
@@ -11,10 +20,12 @@ import {
   type PayoutItem,
   payoutItems,
 } from './deposits/items.ts'
+import { type BrokenDecision, keepDecided, linesOf } from './deposits/decided.ts'
+import { contradictionsOf, type Remarks, remarksOn, withRemarks } from './deposits/earlier-ties.ts'
 import { type DepositJudgement, judgeDeposits } from './deposits/judge-deposits.ts'
 import { matchDeposits } from './deposits/match-deposits.ts'
 import type { BrokenPin } from './deposits/pinned.ts'
-import { indexReferences } from './deposits/references.ts'
+import { indexReferences, type ReferenceIndex } from './deposits/references.ts'
 import { judgeExports, judgeFees } from './export-proof.ts'
 import type { EntityFacts, Facts } from './facts.ts'
 import { type Finding, money, toDiscrepancies } from './findings.ts'
@@ -26,6 +37,7 @@ import {
   judgeRepeatedRows,
   judgeSuspectRows,
 } from './ledger-rows.ts'
+import { withoutUnknowable } from './ledger-floor.ts'
 import { sumOf } from './money.ts'
 import { judgePayouts, type ProvedPayout, provePayouts } from './payout-proof.ts'
 import { periodContains, periodInstants } from './period.ts'
@@ -46,27 +58,37 @@ import { type CoveredStretch, isCovered, proveStatements } from './statement-pro
  * One reconciliation: facts in, reports out. Nothing here reads a clock, a file or a database, and
  * the order in which the facts come does not matter.
  */
-export function reconcile(
-  facts: Facts,
-): Reconciliation & { readonly brokenPins: readonly BrokenPin[] } {
+export function reconcile(facts: Facts): Reconciliation & {
+  readonly brokenPins: readonly BrokenPin[]
+  /** Recorded decisions that the facts no longer bear, each as a sentence. */
+  readonly brokenDecisions: readonly string[]
+  readonly bookedLines: readonly BookedLine[]
+} {
+  const { decisions, lateEntries } = facts.record
+  const standing = standingDecisions(decisions)
+  const { zone } = facts.policy
   const ledgers = facts.entities.map((entity) => judgeLedger(entity, facts))
   const payouts = ledgers.flatMap((ledger) => ledger.payouts)
-  const bank = judgeBank(facts, payouts)
+  const bank = judgeBank(facts, payouts, standing)
   const { judgement } = bank
-  const findings = withoutEchoes([
+  const found = [
     ...ledgers.flatMap((ledger) =>
       ledger.findings.map((finding) => withUnknownPayoutLine(finding, judgement)),
     ),
-    ...judgement.findings,
+    ...withLateEntries(judgement.findings, lateEntries, { ...bank, zone }),
     ...bank.findings,
-  ])
-  const discrepancies = toDiscrepancies(findings, facts.period, facts.asOf)
+  ]
+  const findings = withoutEchoes(withoutUnknowable(found, facts.entities, facts.policy))
+  const discrepancies = toDiscrepancies(findings, facts.period, facts.asOf, {
+    byDiscrepancy: standing.verdicts,
+    zone,
+  })
   const { summary, controlFaults } = controlTotals(facts, ledgers, bank, discrepancies)
   return {
     period: facts.period,
     asOf: facts.asOf,
     discrepancies,
-    settlements: settlementRows(facts, payouts, judgement),
+    settlements: settlementRows(facts, payouts, bank),
     refunds: ledgers.flatMap((ledger) => ledger.refunds).toSorted(compareRefunds),
     openItems: [...ledgers.flatMap((ledger) => ledger.openItems), ...judgement.openItems]
       .filter((item) => item.since <= facts.period.last)
@@ -77,7 +99,13 @@ export function reconcile(
       .map(toMatch),
     controlFaults,
     brokenPins: bank.brokenPins,
+    brokenDecisions: bank.brokenDecisions.map((broken) => brokenDecisionSentence(broken, zone)),
+    bookedLines: bank.bookedLines,
   }
+}
+
+function brokenDecisionSentence({ decision, because }: BrokenDecision, zone: string): string {
+  return `A decision on payout ${decision.payoutIds.join(' and ')} no longer holds (by ${signature(decision, zone)}): ${because}. It was judged anew.`
 }
 
 interface LedgerJudgement {
@@ -91,7 +119,7 @@ interface LedgerJudgement {
 /** Parts A, B and D: what the provider's own papers say against each other. */
 function judgeLedger(
   facts: EntityFacts,
-  { policy, period, asOf, ledgerCurrency }: Facts,
+  { policy, period, asOf, ledgerCurrency, record }: Facts,
 ): LedgerJudgement {
   const { entity } = facts
   const payouts = provePayouts(facts, policy)
@@ -99,12 +127,13 @@ function judgeLedger(
     payouts.filter(({ own }) => own !== null).map((payout) => [payout.facts.payoutId, payout.day]),
   )
   const changes = foldChanges(facts.changes)
+  const late = judgeLateRows(entity, record.lateRows, policy.zone)
   const rowFindings = [
     ...judgeSuspectRows(entity, facts.suspectRows, policy.zone),
     ...judgeRepeatedRows(entity, facts.repeatedRows, policy.zone),
     ...judgeChanges(entity, changes, policy.zone),
   ]
-  const proved = judgePayouts(payouts, facts, changes, rowFindings)
+  const proved = judgePayouts(payouts, facts, changes, rowFindings, policy.zone)
   const open = judgeOpenRows(entity, facts.openRows, policy, asOf)
   const refunds = judgeRefunds(facts, changes, payoutDays, {
     policy,
@@ -117,7 +146,15 @@ function judgeLedger(
     payouts,
     findings: [
       ...proved.findings,
-      ...rowFindings.map((finding) => withSentence(finding, proved.absorbed.get(finding))),
+      ...rowFindings
+        .filter((finding) => !isLate(finding, late))
+        .map((finding) => withSentence(finding, proved.absorbed.get(finding))),
+      ...[...late].map(([id, finding]) => {
+        const change = rowFindings.find(
+          (other) => other.balanceTransactionId === id && isLate(other, late),
+        )
+        return withSentence(finding, change && proved.absorbed.get(change))
+      }),
       ...open.findings,
       ...judgeLatePaidRows(entity, facts.latePaidRows, payoutDays, policy),
       ...judgeExports(entity, facts.exports, policy, ledgerCurrency),
@@ -127,6 +164,16 @@ function judgeLedger(
     refunds: refunds.rows,
     openItems: [...open.openItems, ...refunds.openItems],
   }
+}
+
+/** Whether a late change stands for the finding: what changed of a closed period has one code. */
+function isLate(
+  { code, balanceTransactionId }: Finding,
+  late: ReadonlyMap<string, Finding>,
+): boolean {
+  return (
+    (code === 'line_changed' || code === 'line_vanished') && late.has(balanceTransactionId ?? '')
+  )
 }
 
 function withSentence(finding: Finding, sentence: string | undefined): Finding {
@@ -140,29 +187,55 @@ interface BankJudgement {
   readonly findings: readonly Finding[]
   readonly matches: readonly DepositMatch[]
   readonly brokenPins: readonly BrokenPin[]
+  readonly brokenDecisions: readonly BrokenDecision[]
+  readonly remarks: Remarks
+  readonly bookedLines: readonly BookedLine[]
+  /** The provider's lines, and those that somebody decided are. */
   readonly deposits: readonly DepositItem[]
 }
 
 /** Parts C and E: payouts against the bank, and the bank's statements against themselves. */
-function judgeBank(facts: Facts, payouts: readonly ProvedPayout[]): BankJudgement {
+function judgeBank(
+  facts: Facts,
+  payouts: readonly ProvedPayout[],
+  standing: StandingDecisions,
+): BankJudgement {
   const { policy, asOf, bank } = facts
   const references = indexReferences(
     payouts.map(({ entity, facts: { payoutId } }) => ({ entity, payoutId })),
   )
-  const deposits = depositItems(bank.entries, facts.entities, references)
-  const coverage = coverageOf(facts, deposits)
+  const ofProvider = depositItems(bank.entries, facts.entities, references)
+  const coverage = coverageOf(facts, ofProvider)
   const isOver = (payout: PayoutItem): boolean => coverage.whyOpen(payout) === null
-  const matching = matchDeposits(
-    boardOf(payoutItems(payouts, policy), deposits),
-    bank.pinned,
-    policy,
-    isOver,
-  )
+  const refusedOf = refusedEntries(standing.refused)
+  const payoutsToTie = payoutItems(payouts, policy).map((payout): PayoutItem => {
+    const refusedEntryIds = refusedOf.get(nameOf(payout))
+    return refusedEntryIds === undefined ? payout : { ...payout, refusedEntryIds }
+  })
+  const gone = payoutsGone(facts, payouts)
+  const entries = new Map(bank.entries.map((entry) => [entry.id, entry]))
+  const decided = keepDecided(standing.matches, {
+    payouts: payoutsToTie,
+    lines: linesNamedByDecisions(facts, standing, ofProvider, references),
+    entries,
+    gone,
+    zone: policy.zone,
+  })
+  const board = boardOf(payoutsToTie, [
+    ...new Set([...ofProvider, ...decided.matches.flatMap((match) => match.deposits)]),
+  ])
+  const { deposits } = board
+  const taken = new Set(deposits.map(({ entry }) => entry.id))
+  const matching = matchDeposits(board, bank.pinned, policy, isOver, {
+    ...decided,
+    refused: standing.refused,
+    gone,
+  })
   const accounts = new Map(facts.entities.map(({ entity, account }) => [entity, account]))
   const ownerOf = accountOwners(facts.entities)
   const otherLines = bank.entries.filter((entry) => {
     const account = accounts.get(ownerOf(entry.account) ?? '')
-    return account !== undefined && !isProvidersLine(entry, account)
+    return account !== undefined && !taken.has(entry.id) && !isProvidersLine(entry, account)
   })
   const unknownPayouts = new Map(
     payouts
@@ -172,16 +245,74 @@ function judgeBank(facts: Facts, payouts: readonly ProvedPayout[]): BankJudgemen
         payout,
       ]),
   )
-  const judgement = judgeDeposits(matching, {
+  const told = judgeDeposits(matching, {
     policy,
     asOf,
     isOver,
     whyOpen: (payout) => coverage.whyOpen(payout) ?? '',
+    whatDiffers: (payout, differenceMinor) => {
+      const ofEntity = facts.entities.find(({ entity }) => entity === payout.entity)
+      if (ofEntity === undefined) throw new Error(`there are no facts of ${payout.entity}`)
+      return explainDifference(payout, differenceMinor, {
+        facts: ofEntity,
+        payouts: payouts.filter(({ entity }) => entity === payout.entity),
+        otherLines: otherLines.filter(({ account }) => ownerOf(account) === payout.entity),
+      })
+    },
     otherLines,
     unknownPayouts,
   })
-  const { matches, brokenPins } = matching
-  return { judgement, findings: coverage.findings, matches, brokenPins, deposits }
+  const { matches, brokenPins, brokenDecisions } = matching
+  const remarks = remarksOn({
+    brokenPins,
+    brokenDecisions,
+    revoked: facts.record.revoked,
+    refused: [...standing.refused.values()],
+    matches,
+    entries,
+    zone: policy.zone,
+  })
+  return {
+    judgement: { ...told, findings: withRemarks(told.findings, remarks, bank.entries) },
+    findings: coverage.findings,
+    matches,
+    brokenPins,
+    brokenDecisions,
+    remarks,
+    bookedLines: bookedLines(matching, deposits),
+    deposits,
+  }
+}
+
+/** Payouts whose own row was in the ledger and is gone from it, by `nameOf`. */
+function payoutsGone(facts: Facts, payouts: readonly ProvedPayout[]): Set<string> {
+  const there = new Set(
+    payouts
+      .filter(({ own }) => own !== null)
+      .map(({ entity, facts: { payoutId } }) => nameOf({ entity, payoutId })),
+  )
+  const gone = facts.entities.flatMap(({ entity, changes }) =>
+    foldChanges(changes)
+      .filter(({ vanished, row }) => vanished && row.kind === 'from_payout')
+      .map(({ row }) => nameOf({ entity, payoutId: row.payoutId ?? row.id })),
+  )
+  return new Set(gone.filter((name) => !there.has(name)))
+}
+
+/** The lines that standing matches name, by the id of the entry; some do not look like the provider's. */
+function linesNamedByDecisions(
+  { bank, entities }: Facts,
+  { matches }: StandingDecisions,
+  ofProvider: readonly DepositItem[],
+  references: ReferenceIndex,
+): Map<string, DepositItem> {
+  const named = new Set(matches.flatMap(({ bankEntryIds }) => bankEntryIds))
+  const known = new Map(ofProvider.map((deposit) => [deposit.entry.id, deposit]))
+  const others = bank.entries.filter(({ id }) => named.has(id) && !known.has(id))
+  return new Map([
+    ...known,
+    ...linesOf(others, entities, references).map((line) => [line.entry.id, line] as const),
+  ])
 }
 
 /**
@@ -243,7 +374,7 @@ function withUnknownPayoutLine(
 function settlementRows(
   facts: Facts,
   payouts: readonly ProvedPayout[],
-  judgement: DepositJudgement,
+  { judgement, remarks }: BankJudgement,
 ): SettlementRow[] {
   return payouts
     .flatMap((payout): SettlementRow[] => {
@@ -270,7 +401,13 @@ function settlementRows(
           payoutAmountMinor: payout.amountMinor,
           residualMinor: payout.residualMinor,
           ...state,
-          note: [state.note, residualNote].filter((note) => note !== '').join('; '),
+          note: [
+            state.note,
+            residualNote,
+            ...contradictionsOf(remarks, nameOf({ entity, payoutId: sums.payoutId })),
+          ]
+            .filter((note) => note !== '')
+            .join('; '),
         },
       ]
     })

@@ -22,6 +22,8 @@ interface RefundItem {
   /** How its payment knows it; null if the payment does not, or was not looked up. */
   readonly refund: Refund | null
   readonly payment: LookedUpPayment | null
+  /** Refunds of its payment with the row's amount that the ledger does not have. */
+  readonly likeIt: readonly string[]
 }
 
 export interface RefundJudgement {
@@ -74,7 +76,12 @@ function refundItems(facts: EntityFacts): RefundItem[] {
     const paymentId = row.paymentId ?? known?.paymentId ?? null
     // A refund that stands on another payment than its row names is not this payment's refund.
     const refund = known !== undefined && known.paymentId === paymentId ? known.refund : null
-    items.push({ refundId, paymentId, row, refund, payment: payments.get(paymentId ?? '') ?? null })
+    const payment = payments.get(paymentId ?? '') ?? null
+    const likeIt = (payment?.payment?.refunds ?? [])
+      .filter(({ id, amountMinor }) => !rowsOf.has(id) && amountMinor === absolute(row.amountMinor))
+      .map(({ id }) => id)
+      .toSorted(compareText)
+    items.push({ refundId, paymentId, row, refund, payment, likeIt })
   }
   for (const [refundId, { refund, paymentId }] of refundOnPayment) {
     if (!rowsOf.has(refundId)) {
@@ -84,6 +91,7 @@ function refundItems(facts: EntityFacts): RefundItem[] {
         row: null,
         refund,
         payment: payments.get(paymentId) ?? null,
+        likeIt: [],
       })
     }
   }
@@ -125,8 +133,7 @@ function judgeItem(
   const finding =
     judgeInLedger(entity, item, item.row, context.policy) ??
     lateInLedger(entity, item, item.row, context.policy)
-  const note = item.payment === null ? 'its payment was not looked up' : ''
-  return { finding, openItem: null, note }
+  return { finding, openItem: null, note: '' }
 }
 
 function itemFacts(entity: string, item: RefundItem, day: Day, currency: Currency) {
@@ -169,7 +176,7 @@ function judgeInLedger(
       code: 'refund_unknown',
       expectedMinor: 0n,
       actualMinor: deductedMinor,
-      explanation: `${deducted}, which its payment ${item.paymentId} does not have.`,
+      explanation: `${deducted}, which its payment ${item.paymentId} does not have.${alikeSentence(item)}`,
     }
   }
   if (item.refund.amountMinor !== deductedMinor) {
@@ -178,10 +185,17 @@ function judgeInLedger(
       code: 'refund_amount',
       expectedMinor: item.refund.amountMinor,
       actualMinor: deductedMinor,
-      explanation: `${deducted}, but the payment ${item.paymentId} was refunded ${money(item.refund.amountMinor, currency)} by it.`,
+      explanation: `${deducted}, but on payment ${item.paymentId} that refund is ${money(item.refund.amountMinor, currency)}.`,
     }
   }
   return null
+}
+
+/** The payment may know the refund under another id. */
+function alikeSentence({ likeIt }: RefundItem): string {
+  return likeIt.length === 0
+    ? ''
+    : ` The payment has ${likeIt.join(', ')} of the same amount, which the ledger does not have.`
 }
 
 function notDeducted(refund: Refund, policy: Policy): { askedDay: Day; due: Day } {
@@ -269,7 +283,7 @@ function judgeTotal(
       refundId: refund.id,
       expectedMinor: payment.purchaseAmountMinor,
       actualMinor: allMinor,
-      explanation: `The ${inOrder.length} refunds of payment ${payment.id} add up to ${money(allMinor, currency)}, more than the purchase of ${money(payment.purchaseAmountMinor, currency)}; refund ${refund.id} went over it.`,
+      explanation: `${inOrder.length === 1 ? 'The refund' : `The ${inOrder.length} refunds`} of payment ${payment.id} ${inOrder.length === 1 ? 'is' : 'add up to'} ${money(allMinor, currency)}, more than the purchase of ${money(payment.purchaseAmountMinor, currency)}; refund ${refund.id} of ${dayOfInstant(refund.createdS, policy.zone)} went over it.`,
     }
   }
   return null
@@ -281,8 +295,9 @@ function refundRow(
   item: RefundItem,
   { finding, note }: JudgedItem,
   payoutDays: ReadonlyMap<string, Day>,
-  { policy, period, currency }: { policy: Policy; period: Period; currency: Currency },
+  context: { policy: Policy; period: Period; asOf: Day; currency: Currency },
 ): RefundRow | null {
+  const { policy, period, currency } = context
   const createdS = item.row?.createdS ?? item.refund?.createdS
   if (createdS === undefined) return null
   const createdDay = dayOfInstant(createdS, policy.zone)
@@ -309,6 +324,50 @@ function refundRow(
     createdDay,
     deductedDay: payoutId === null ? null : (payoutDays.get(payoutId) ?? null),
     status,
-    note: broken ? finding.code : note,
+    note: [
+      ...(broken ? [finding.code] : []),
+      ...(note === '' ? [] : [note]),
+      ...lifeOf(item, payoutDays, context),
+    ].join('; '),
   }
+}
+
+/** The stations of a refund, each with its day: asked, in the ledger, deducted, and its fee. */
+function lifeOf(
+  { refund, row, payment }: RefundItem,
+  payoutDays: ReadonlyMap<string, Day>,
+  { policy, asOf }: { policy: Policy; asOf: Day },
+): string[] {
+  const dayOf = (createdS: number): Day => dayOfInstant(createdS, policy.zone)
+  const waiting = (since: Day): string => daysPhrase(Math.max(0, daysBetween(since, asOf)))
+  const stations: string[] = []
+  if (refund !== null) stations.push(`asked on ${dayOf(refund.createdS)}`)
+  else if (payment === null) stations.push('its payment was not looked up')
+  else stations.push(payment.payment === null ? 'its payment does not exist' : 'not on its payment')
+  if (row === null) {
+    if (refund !== null) stations.push(`not in the ledger for ${waiting(dayOf(refund.createdS))}`)
+    return stations
+  }
+  const ledgerDay = dayOf(row.createdS)
+  stations.push(`in the ledger on ${ledgerDay}`)
+  const payoutId = row.includedInPayoutId
+  if (payoutId === null) {
+    stations.push(`waits for a payout for ${waiting(ledgerDay)}`)
+  } else {
+    const paidDay = payoutDays.get(payoutId)
+    stations.push(`deducted from ${payoutId}${paidDay === undefined ? '' : ` on ${paidDay}`}`)
+  }
+  return [...stations, feePhrase(row)]
+}
+
+/** What net and amount differ by is the fee of the sale that came back, whichever way its sign is written. */
+function feePhrase({ netMinor, amountMinor, currency }: BalanceTransaction): string {
+  const givenBackMinor = netMinor - amountMinor
+  if (givenBackMinor > 0n) return `${money(givenBackMinor, currency)} of the fee given back`
+  if (givenBackMinor < 0n) return `a further fee of ${money(-givenBackMinor, currency)}`
+  return 'no fee given back'
+}
+
+function daysPhrase(days: number): string {
+  return days === 1 ? '1 day' : `${days} days`
 }

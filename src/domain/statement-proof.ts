@@ -1,5 +1,5 @@
 import type { StoredBankEntry, StoredBankStatement } from './bank-statement.ts'
-import { groupBy } from './collections.ts'
+import { compareText, groupBy } from './collections.ts'
 import { addDays, type Day } from './day.ts'
 import { type Finding, money } from './findings.ts'
 import { sumOf } from './money.ts'
@@ -54,13 +54,24 @@ export function proveStatements(
   const findings: Finding[] = statements
     .filter(isFailed)
     .map((failed) => balanceFinding(entity, failed))
-  for (const [name, ofAccount] of groupBy(statements, accountIn)) {
+  for (const [name, ofAccount] of groupBy(statements.toSorted(compareStatements), accountIn)) {
     const { chains, breaks } = chainStatements(ofAccount, entriesOf.get(name) ?? [])
     const account = ofAccount[0]?.account ?? name
     for (const { from, to, sound } of chains) if (sound) covered.push({ account, from, to })
     for (const found of breaks) findings.push(gapFinding(entity, found))
   }
   return { covered, findings }
+}
+
+/** By account, first day, last day, file and place in it. */
+function compareStatements(a: StoredBankStatement, b: StoredBankStatement): number {
+  return (
+    compareText(a.account, b.account) ||
+    compareText(a.fromDay, b.fromDay) ||
+    compareText(a.toDay, b.toDay) ||
+    compareText(a.fileName, b.fileName) ||
+    a.positionInFile - b.positionInFile
+  )
 }
 
 /** Whether one stretch of the account holds all days from `from` to `to`. */
@@ -79,7 +90,7 @@ function isFailed(statement: StoredBankStatement): boolean {
   return statement.balanceState === 'failed'
 }
 
-/** Statements come in order of account, first day, last day, file and position. */
+/** @param statements of one account in one currency, in their order. */
 function chainStatements(
   statements: readonly StoredBankStatement[],
   entries: readonly StoredBankEntry[],

@@ -9,7 +9,8 @@ const EXPORT_ZONE = 'Europe/Paris'
 
 type Cell = string | number | null
 
-interface ExportedRow {
+/** A row as the export writes it: whole cents. */
+export interface ExportedRow {
   row: SandboxRow
   account: SandboxAccount
   gross: number
@@ -65,14 +66,7 @@ export function accountingCsv(
   rows: readonly SandboxRow[],
   switches: SandboxSwitches,
 ): string {
-  const edits = account.exportEdits
-  const exported = rows
-    .filter(
-      (row) =>
-        edits?.left_out.has(row.id) !== true &&
-        (switches.exportPayoutRows || row.kind !== 'from_payout'),
-    )
-    .map((row) => exportedRow(account, row, switches))
+  const exported = exportedRows(account, rows, switches)
   const written = columns(switches)
   return stringify(
     [
@@ -81,6 +75,22 @@ export function accountingCsv(
     ],
     { delimiter: switches.exportDelimiter, bom: switches.exportBom },
   )
+}
+
+/** What the file says of these rows, with the account's edits of the export. */
+export function exportedRows(
+  account: SandboxAccount,
+  rows: readonly SandboxRow[],
+  switches: SandboxSwitches,
+): ExportedRow[] {
+  const edits = account.exportEdits
+  return rows
+    .filter(
+      (row) =>
+        edits?.left_out.has(row.id) !== true &&
+        (switches.exportPayoutRows || row.kind !== 'from_payout'),
+    )
+    .map((row) => exportedRow(account, row, switches))
 }
 
 function exportedRow(

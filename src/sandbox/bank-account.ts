@@ -1,5 +1,5 @@
-import { type Day, weekday } from '../domain/day.ts'
-import { addBusinessDays, isBusinessDay } from '../domain/target-calendar.ts'
+import { type Day, parseDay, weekday } from '../domain/day.ts'
+import { addBusinessDays, businessDaysBetween, isBusinessDay } from '../domain/target-calendar.ts'
 import { type Chance, chanceOf } from './chance.ts'
 import { daysOf, type LedgerPayout } from './ledger.ts'
 import type { BankLine, SandboxBankAccount } from './model.ts'
@@ -18,6 +18,10 @@ export interface BankAccountOptions {
   to: Day
   /** Share of the provider's lines that name no payout. */
   unreferencedShare: number
+  /** Share of the payouts whose money comes in one line with the next one's. */
+  mergedShare: number
+  /** Share of the payouts whose money comes in several lines. */
+  splitShare: number
   payouts: readonly LedgerPayout[]
 }
 
@@ -28,10 +32,11 @@ export function createBankAccount(options: BankAccountOptions): SandboxBankAccou
   const lastPayout = payouts.at(-1)?.day ?? to
   const lastDay = addBusinessDays(lastPayout > to ? lastPayout : to, DAYS_AFTER_LAST_PAYOUT)
   const business = otherBusiness(options, chance, lastDay)
-  const deposits = payouts.map((payout, index) => {
+  const single = payouts.map((payout, index) => {
     const bookingDay = addBusinessDays(payout.day, chance.happens(0.7) ? 1 : 2)
-    return depositLine(options, chance, payout, bookingDay, index + 1)
+    return { payout, line: depositLine(options, chance, payout, bookingDay, index + 1) }
   })
+  const deposits = mergedOrSplit(options, single)
   const account: SandboxBankAccount = {
     iban,
     openingMinor: 4_821_055,
@@ -90,7 +95,7 @@ function depositLine(
   bookingDay: Day,
   number: number,
 ): BankLine {
-  const unreferenced = chance.happens(options.unreferencedShare)
+  const unreferenced = chance.happens(options.unreferencedShare) || payout.unnamed === true
   const style = chance.one(['whole', 'whole', 'whole', 'capitals', 'cut', 'broken'] as const)
   const remittance = unreferenced
     ? chance.one(['ALMA REVERSEMENT', 'VIR SEPA ALMA PAIEMENT EN PLUSIEURS FOIS'])
@@ -103,6 +108,77 @@ function depositLine(
   if (chance.happens(0.4)) deposit.endToEndId = `ALMA-VIR-${String(number).padStart(6, '0')}`
   if (payout.amount < 0) deposit.remittance = `PRLV SEPA ${deposit.remittance}`
   return deposit
+}
+
+interface SingleDeposit {
+  payout: LedgerPayout
+  line: BankLine
+}
+
+/** Some neighbours in one line, some payouts in several; all others as they are. */
+function mergedOrSplit(options: BankAccountOptions, single: readonly SingleDeposit[]): BankLine[] {
+  const chance = chanceOf(`${options.seed}/${options.name}/together`)
+  const lines: BankLine[] = []
+  for (let at = 0; at < single.length; at += 1) {
+    const first = single[at]
+    if (first === undefined) continue
+    if (chance.happens(options.mergedShare)) {
+      const run = single.slice(at, at + chance.whole(2, 4))
+      if (canMerge(run)) {
+        lines.push(mergedLine(chance, run))
+        at += run.length - 1
+        continue
+      }
+    }
+    if (chance.happens(options.splitShare) && canSplit(first)) {
+      lines.push(...splitLines(chance, first))
+    } else {
+      lines.push(first.line)
+    }
+  }
+  return lines
+}
+
+/** All of them still within five business days of the first, and none that must stay by itself. */
+function canMerge(run: readonly SingleDeposit[]): boolean {
+  const [first, last] = [run[0], run.at(-1)]
+  if (first === undefined || last === undefined || run.length < 2) return false
+  const total = run.reduce((sum, { payout }) => sum + payout.amount, 0)
+  const lag = businessDaysBetween(first.payout.day, addBusinessDays(last.payout.day, 1))
+  return total > 0 && lag <= 5 && run.every(({ payout }) => payout.unnamed !== true)
+}
+
+function mergedLine(chance: Chance, run: readonly SingleDeposit[]): BankLine {
+  const ids = run.map(({ payout }) => payout.id)
+  const [first, last] = [run[0], run.at(-1)]
+  if (first === undefined || last === undefined) throw new Error('there is nothing to merge')
+  const day = addBusinessDays(last.payout.day, 1)
+  const remittance = chance.one([
+    'ALMA REVERSEMENT',
+    'VIR SEPA ALMA CUMUL',
+    `ALMA ${ids[0]}`,
+    `ALMA ${ids.join(' ')}`,
+  ])
+  const amount = run.reduce((sum, { payout }) => sum + payout.amount, 0)
+  return { ...plainLine(first.line.iban, day, amount, 'ALMA', remittance), partOf: ids }
+}
+
+const SPLIT_AMOUNT_MIN = 40_000
+
+function canSplit({ payout }: SingleDeposit): boolean {
+  return payout.amount >= SPLIT_AMOUNT_MIN && payout.unnamed !== true
+}
+
+/** On one day without any name, or over two days with the payout's name on each part. */
+function splitLines(chance: Chance, { payout, line }: SingleDeposit): BankLine[] {
+  const part = Math.floor((payout.amount * chance.whole(300, 700)) / 1000)
+  const isNamed = chance.happens(0.6)
+  const remittance = isNamed ? `ALMA ${payout.id}` : 'ALMA REVERSEMENT'
+  const days = [parseDay(line.bookingDay), addBusinessDays(parseDay(line.bookingDay), 1)]
+  return [part, payout.amount - part].map((amount, at) => ({
+    ...plainLine(line.iban, days[isNamed ? at : 0] ?? payout.day, amount, 'ALMA', remittance),
+    partOf: [payout.id],
+  }))
 }
 
 function payoutReference(

@@ -32,9 +32,9 @@ export function writeCamt053(
 ): string {
   const version = options.version ?? 8
   const messageId = `CAMT053-${account.iban.slice(-6)}-${from}-${to}`
-  const statements = businessDays(from, to)
-    .filter((day) => account.missingStatements?.includes(day) !== true)
-    .map((day) => camtStatement(account, day, version))
+  const statements = dailyStatements(account, from, to).map((statement) =>
+    camtStatement(account, statement, version),
+  )
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.${String(version).padStart(2, '0')}">`,
@@ -47,11 +47,12 @@ export function writeCamt053(
   ].join('\n')
 }
 
-function camtStatement(account: SandboxBankAccount, day: Day, version: 2 | 8): string {
+function camtStatement(
+  account: SandboxBankAccount,
+  { from: day, number, openingMinor, closingMinor, lines }: SandboxStatement,
+  version: 2 | 8,
+): string {
   const currency = account.currency ?? 'EUR'
-  const number = businessDays(parseDay(account.openingDay), day).length
-  const opening = balanceBefore(account, day)
-  const closing = balanceBefore(account, addDays(day, 1))
   return [
     '  <Stmt>',
     `   <Id>${account.iban.slice(-6)}-${day}</Id>`,
@@ -59,9 +60,9 @@ function camtStatement(account: SandboxBankAccount, day: Day, version: 2 | 8): s
     `   <CreDtTm>${addDays(day, 1)}T05:00:00</CreDtTm>`,
     `   <FrToDt><FrDtTm>${day}T00:00:00</FrDtTm><ToDtTm>${day}T23:59:59</ToDtTm></FrToDt>`,
     `   <Acct><Id><IBAN>${account.iban}</IBAN></Id><Ccy>${currency}</Ccy></Acct>`,
-    camtBalance('OPBD', opening, currency, day),
-    camtBalance('CLBD', closing, currency, day),
-    ...listedLines(account, day, day).map((line) => camtEntry(line, version)),
+    camtBalance('OPBD', openingMinor, currency, day),
+    camtBalance('CLBD', closingMinor, currency, day),
+    ...lines.map((line) => camtEntry(line, version)),
     '  </Stmt>',
   ].join('\n')
 }
@@ -225,31 +226,90 @@ export function bankFileOf(
 }
 
 /**
- * Writes what a merchant's bank would drop into the inbox: for each account one file a week, camt.053
- * in two versions and canonical CSV by turns, all days covered. With the world's clock only days that
- * are over; the file of a week that has gone on is replaced by a longer one.
- * @returns the absolute or relative paths as `dir` is, in the order of account and week.
+ * The files of all accounts up to now, in the order of account and week: one a week, camt.053 in two
+ * versions and canonical CSV by turns, all days covered. With the world's clock only days that are
+ * over; the file of a week that has gone on is then longer than it was.
  */
-export async function writeBankFiles(world: SandboxWorld, dir: string): Promise<string[]> {
-  await mkdir(dir, { recursive: true })
-  const paths: string[] = []
-  for (const account of world.bankAccounts) {
+export function bankFilesOf(
+  world: SandboxWorld,
+): { account: SandboxBankAccount; file: BankFile }[] {
+  return world.bankAccounts.flatMap((account) => {
     const { nowS } = world
     const yesterday = nowS === undefined ? null : addDays(dayOfInstant(nowS, BANK_ZONE), -1)
     const lastDay = minDay(parseDay(account.lastDay), ...(yesterday === null ? [] : [yesterday]))
+    const files: { account: SandboxBankAccount; file: BankFile }[] = []
     let day = parseDay(account.openingDay)
     while (day <= lastDay) {
       const file = bankFileOf(account, day, lastDay)
       // A week of which only a weekend is left has no camt statement, and a message without any is none.
       if (file.format === 'canonical' || businessDays(file.from, file.to).length > 0) {
-        const path = join(dir, file.name)
-        await writeFile(path, bankFileText(account, file))
-        paths.push(path)
+        files.push({ account, file })
       }
       day = addDays(file.to, 1)
     }
+    return files
+  })
+}
+
+/**
+ * Writes what a merchant's bank would drop into the inbox (`bankFilesOf`); a longer file replaces
+ * the shorter one of its week.
+ * @returns the absolute or relative paths as `dir` is, in the order of account and week.
+ */
+export async function writeBankFiles(world: SandboxWorld, dir: string): Promise<string[]> {
+  await mkdir(dir, { recursive: true })
+  const paths: string[] = []
+  for (const { account, file } of bankFilesOf(world)) {
+    const path = join(dir, file.name)
+    await writeFile(path, bankFileText(account, file))
+    paths.push(path)
   }
   return paths
+}
+
+/** One statement of a file, before it is written in the file's format. */
+export interface SandboxStatement {
+  readonly from: Day
+  readonly to: Day
+  /** Counts the business days since the account's first; null in canonical CSV, which has no numbers. */
+  readonly number: number | null
+  readonly openingMinor: number
+  readonly closingMinor: number
+  readonly lines: readonly BankLine[]
+}
+
+/** The statements that a file holds: one in canonical CSV, one a business day in camt.053. */
+export function statementsOf(
+  account: SandboxBankAccount,
+  { format, from, to }: BankFile,
+): SandboxStatement[] {
+  return format === 'canonical'
+    ? [statementBetween(account, from, to, null)]
+    : dailyStatements(account, from, to)
+}
+
+function dailyStatements(account: SandboxBankAccount, from: Day, to: Day): SandboxStatement[] {
+  const before = businessDays(parseDay(account.openingDay), addDays(from, -1)).length
+  return businessDays(from, to)
+    .map((day, at) => ({ day, number: before + at + 1 }))
+    .filter(({ day }) => account.missingStatements?.includes(day) !== true)
+    .map(({ day, number }) => statementBetween(account, day, day, number))
+}
+
+function statementBetween(
+  account: SandboxBankAccount,
+  from: Day,
+  to: Day,
+  number: number | null,
+): SandboxStatement {
+  return {
+    from,
+    to,
+    number,
+    openingMinor: balanceBefore(account, from),
+    closingMinor: balanceBefore(account, addDays(to, 1)),
+    lines: listedLines(account, from, to),
+  }
 }
 
 function bankFileText(account: SandboxBankAccount, file: BankFile): string {

@@ -18,6 +18,7 @@ export interface LedgerOptions {
   feeVat: 'excluded' | 'included'
   refundFees: 'kept' | 'returned' | 'returned_positive'
   negativeBalance: 'wait' | 'debit'
+  lateEveningShare: number
 }
 
 /** A transfer between provider and merchant that a ledger gave rise to. */
@@ -26,6 +27,8 @@ export interface LedgerPayout {
   day: Day
   /** Signed cents from the merchant's side: negative where the provider debits. */
   amount: number
+  /** Its line at the bank does not name it, whatever the bank's habits. */
+  unnamed?: boolean
 }
 
 /**
@@ -355,10 +358,13 @@ function payoutTimes(options: LedgerOptions, chance: Chance): Happening[] {
   const overdrawnDay = businessDays[Math.floor(businessDays.length * 0.35)]
   const epilogue = daysOf(addDays(to, 1), addDays(to, EPILOGUE_DAYS)).filter(isBusinessDay)
   const days = [...businessDays, ...epilogue]
+  const evening = chanceOf(`${options.seed}/${options.name}/evening`)
   return days.map((day) => {
     const overdrawn = day === overdrawnDay && businessDays.length >= 10
-    const minutes =
+    const usual =
       overdrawn || chance.happens(0.5) ? 20.5 * 60 + chance.whole(0, 150) : chance.whole(4, 90)
+    const isLate = !overdrawn && evening.happens(options.lateEveningShare)
+    const minutes = isLate ? 23 * 60 + 58 : usual
     return {
       atMs: (startOfDay(day, zone) + minutes * 60 + chance.whole(0, 59)) * 1000 + 310,
       what: 'payout',

@@ -88,6 +88,8 @@ export interface BankLine {
   bankReference: string
   /** The payout that this money is: what the sandbox knows and no file says. */
   payoutId?: string
+  /** The payouts of which this is the money together, or the one of which it is a part. */
+  partOf?: string[]
   /** True for a line that counts in the balances but that the statement does not list. */
   unlisted?: boolean
 }
@@ -101,6 +103,8 @@ export interface SandboxBankAccount {
   lines: BankLine[]
   /** EUR unless said. */
   currency?: string
+  /** Name of the sandbox account whose further bank account this is. */
+  owner?: string
   /** Business days whose statement the bank never sent. */
   missingStatements?: string[]
 }

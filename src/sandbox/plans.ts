@@ -1,3 +1,5 @@
+import type { FeeContract } from '../domain/fee-contract.ts'
+
 /** A plan that the sandbox's merchant sells, and what the provider's contract asks for it. */
 export interface SandboxPlan {
   /** As the provider's `kind` writes it. */
@@ -71,6 +73,17 @@ export const SANDBOX_PLANS: readonly SandboxPlan[] = [
     mostAmount: 35_000,
   },
 ]
+
+/** The contract between the provider and a sandbox account, as the settings would have it. */
+export function contractOf(feeVat: 'excluded' | 'included'): FeeContract {
+  return {
+    vat: feeVat,
+    vatRatePercent: SANDBOX_VAT_RATE_PERCENT,
+    plans: Object.fromEntries(
+      SANDBOX_PLANS.map(({ kind, ratePercent }) => [kind, { ratePercent, fixedMinor: 0n }]),
+    ),
+  }
+}
 
 /** The fee on a purchase in cents, rounded half up, with the VAT in it if the account is charged so. */
 export function planFee(

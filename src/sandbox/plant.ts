@@ -2,7 +2,7 @@ import { addDays, type Day, dayOfInstant, parseDay, startOfDay } from '../domain
 import { formatAmount } from '../domain/money.ts'
 import { parsePeriod, type Period, periodContains, weekOf } from '../domain/period.ts'
 import type { DiscrepancyCode } from '../domain/reconciliation.ts'
-import { addBusinessDays, isBusinessDay } from '../domain/target-calendar.ts'
+import { addBusinessDays, businessDaysBetween, isBusinessDay } from '../domain/target-calendar.ts'
 import { insertLine, plainLine } from './bank-account.ts'
 import { bankFileOf } from './bank-files.ts'
 import { addSaleOfNet, insertRow, lateId, newRow } from './edit.ts'
@@ -20,8 +20,8 @@ import type {
 import { planFee, SANDBOX_PLANS, vatOfFee } from './plans.ts'
 import { DEMO_WEEK } from './world.ts'
 
-/** Every code but the one that needs a closed period. `fee_rate` shows only where fees are configured. */
-export type PlantedCode = Exclude<DiscrepancyCode, 'late_change'>
+/** `fee_rate` shows only where fees are configured, `late_change` only of a period that was closed before. */
+export type PlantedCode = DiscrepancyCode
 
 export interface PlantedBreak {
   code: PlantedCode
@@ -32,8 +32,10 @@ export interface PlantedBreak {
   /**
    * Another way to the same code. `refund` for `line_duplicate`: a refund that is deducted twice.
    * `merged` for `deposit_ambiguous`: one credit that either of two pairs of payouts adds up to.
+   * `unnamed` for `deposit_late`, `deposit_amount`, `deposit_returned` and `deposit_wrong_account`:
+   * the bank line does not name the payout.
    */
-  variant?: 'refund' | 'merged'
+  variant?: 'refund' | 'merged' | 'unnamed'
 }
 
 export interface Planted {
@@ -150,11 +152,17 @@ function payoutsOf(scene: Scene): Payout[] {
     const id = row.payout_id
     const deposit = bank.lines.find((line) => id !== null && line.payoutId === id)
     if (id === null || deposit === undefined || row.amount >= 0 || taken.has(id)) return []
+    // Of equal payouts nobody can say which one it was that broke.
+    if (account.rows.some((other) => other !== row && isPayoutOf(other, row.amount))) return []
     const day = dayOf(row)
     if (!periodContains(period, day)) return []
     const members = account.rows.filter((member) => member.included_in_payout_id === id)
     return [{ id, row, day, members, deposit }]
   })
+}
+
+function isPayoutOf({ kind, amount }: SandboxRow, wanted: number): boolean {
+  return kind === 'from_payout' && amount === wanted
 }
 
 function nothing(scene: Scene, what: string): Error {
@@ -226,6 +234,12 @@ function nameWhole(line: BankLine, payoutId: string): void {
   line.remittance = `ALMA ${payoutId}`
 }
 
+/** The line names its payout in full, or with the variant `unnamed` not at all. */
+function nameOrNot({ variant }: Scene, line: BankLine, payoutId: string): void {
+  nameWhole(line, payoutId)
+  if (variant === 'unnamed') line.remittance = 'ALMA REVERSEMENT'
+}
+
 function unbook(bank: SandboxBankAccount, line: BankLine): void {
   bank.lines.splice(bank.lines.indexOf(line), 1)
 }
@@ -250,11 +264,20 @@ function strayLine(scene: Scene, amount: number): BankLine {
   return stray
 }
 
-/** An amount near the wanted one that no payout has. */
+/**
+ * An amount near the wanted one that is no row's, and not so near a payout's that the line could be
+ * taken for that payout with another amount.
+ */
 function unusedAmount(scene: Scene, near: number): number {
-  const used = new Set(scene.account.rows.map(({ amount }) => Math.abs(amount)))
+  const { rows } = scene.account
+  const used = new Set(rows.map(({ amount }) => Math.abs(amount)))
+  const payouts = rows
+    .filter(({ kind }) => kind === 'from_payout')
+    .map(({ amount }) => Math.abs(amount))
+  const isNear = (amount: number): boolean =>
+    payouts.some((paid) => Math.abs(paid - amount) <= Math.max(5_000, paid / 10) + 2_000)
   let amount = near
-  while (used.has(amount)) amount += 10
+  while (used.has(amount) || isNear(amount)) amount += 10
   return amount
 }
 
@@ -362,6 +385,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
       kind: row.kind,
       amount: row.amount,
       merchant_fee: row.merchant_fee,
+      net_amount: row.net_amount,
       created: row.created + 45,
       available_on: row.available_on,
       payment_id: row.payment_id,
@@ -403,13 +427,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
         story: `A sale that was already in the ledger became 5.00 EUR smaller afterwards.`,
       }
     }
-    const { row } = takeRow(scene, 'from_transaction')
-    row.amount += 100
-    row.merchant_fee += 100
-    return {
-      key: { balance_transaction_id: row.id },
-      story: `Gross and fee of a sale that was already in the ledger grew by 1.00 EUR afterwards.`,
-    }
+    return grownSale(scene, 'that was already in the ledger')
   },
 
   line_vanished: (scene) => {
@@ -581,7 +599,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
     const { bank } = scene
     const payout = takePayout(scene, ({ day }) => addBusinessDays(day, 8) <= bank.lastDay)
     rebook(bank, payout.deposit, addBusinessDays(payout.day, 8))
-    nameWhole(payout.deposit, payout.id)
+    nameOrNot(scene, payout.deposit, payout.id)
     return {
       key: { payout_id: payout.id },
       story: `A payout of ${euros(-payout.row.amount)} reached the bank eight business days later.`,
@@ -590,7 +608,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
 
   deposit_amount: (scene) => {
     const payout = takePayout(scene, (any) => isBookedInPeriod(scene, any))
-    nameWhole(payout.deposit, payout.id)
+    nameOrNot(scene, payout.deposit, payout.id)
     payout.deposit.amountMinor -= 500
     return {
       key: { payout_id: payout.id, bank_reference: payout.deposit.bankReference },
@@ -635,9 +653,9 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
   deposit_returned: (scene) => {
     const payout = takePayout(scene)
     const { deposit } = payout
-    nameWhole(deposit, payout.id)
+    nameOrNot(scene, deposit, payout.id)
     const day = addBusinessDays(parseDay(deposit.bookingDay), 2)
-    const text = `REJET VIREMENT ALMA ${payout.id}`
+    const text = `REJET VIREMENT ALMA${scene.variant === 'unnamed' ? '' : ` ${payout.id}`}`
     insertLine(scene.bank, plainLine(deposit.iban, day, -deposit.amountMinor, 'ALMA', text))
     return {
       key: { payout_id: payout.id },
@@ -653,7 +671,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
       throw nothing(scene, 'second account for money to go to')
     }
     const payout = takePayout(scene, (any) => isBookedInPeriod(scene, any))
-    nameWhole(payout.deposit, payout.id)
+    nameOrNot(scene, payout.deposit, payout.id)
     unbook(bank, payout.deposit)
     payout.deposit.iban = other.iban
     insertLine(other, payout.deposit)
@@ -674,6 +692,7 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
       openingDay: bank.openingDay,
       lastDay: bank.lastDay,
       currency: 'USD',
+      owner: scene.account.name,
       lines: [],
     }
     payout.deposit.iban = dollars.iban
@@ -705,6 +724,8 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
     }
   },
 
+  late_change: (scene) => grownSale(scene, 'of a period that was signed'),
+
   statement_balance: (scene) => {
     const { bank, period } = scene
     const left = bank.lines.find(
@@ -722,12 +743,40 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
   },
 }
 
+/** Gross and fee alike, so that all sums stay. */
+function grownSale(scene: Scene, which: string): Finding {
+  const { row } = takeRow(scene, 'from_transaction')
+  row.amount += 100
+  row.merchant_fee += 100
+  return {
+    key: { balance_transaction_id: row.id },
+    story: `Gross and fee of a sale ${which} grew by 1.00 EUR afterwards.`,
+  }
+}
+
+/** The window of the usual settings. */
+const WINDOW_DAYS = 5
+
 /** One credit, and two pairs of payouts that add up to it. */
 function ambiguousMerger(scene: Scene): Finding {
   const { account, bank } = scene
-  const payouts = [takePayout(scene), takePayout(scene), takePayout(scene), takePayout(scene)]
+  const open = payoutsOf(scene)
+  const start = open.findIndex((earliest, at) => {
+    const latest = open[at + 3]
+    if (latest === undefined) return false
+    const booked = addBusinessDays(latest.day, 1)
+    return (
+      periodContains(scene.period, booked) &&
+      businessDaysBetween(earliest.day, booked) <= WINDOW_DAYS
+    )
+  })
+  const payouts = open.slice(start, start + 4)
   const [first, second, third, fourth] = payouts
-  if (!first || !second || !third || !fourth) throw nothing(scene, 'run of four payouts')
+  if (start === -1 || !first || !second || !third || !fourth) {
+    throw nothing(scene, 'run of four payouts that one credit can pay')
+  }
+  const day = addBusinessDays(fourth.day, 1)
+  for (const { id } of payouts) scene.taken.add(id)
   const more = second.row.amount + first.row.amount - third.row.amount - fourth.row.amount
   // The smaller pair gets a gesture that makes both pairs equal.
   const smaller = more > 0 ? second : fourth
@@ -741,8 +790,6 @@ function ambiguousMerger(scene: Scene): Finding {
   }
   for (const { deposit } of payouts) unbook(bank, deposit)
   const amount = -(first.row.amount + second.row.amount)
-  const day = addBusinessDays(fourth.day, 1)
-  if (!periodContains(scene.period, day)) throw nothing(scene, 'run of four early payouts')
   const merged = plainLine(account.iban, day, amount, 'ALMA', 'ALMA REVERSEMENT')
   insertLine(bank, merged)
   return {

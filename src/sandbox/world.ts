@@ -1,6 +1,7 @@
 import { parseDay } from '../domain/day.ts'
 import { createBankAccount } from './bank-account.ts'
 import { chanceOf } from './chance.ts'
+import { equalAcross, equalNeighbours } from './equal-payouts.ts'
 import { frenchIban } from './iban.ts'
 import { createLedger } from './ledger.ts'
 import type { SandboxWorld } from './model.ts'
@@ -36,6 +37,16 @@ export interface WorldOptions {
   negativeBalance?: 'wait' | 'debit'
   /** Share of the provider's bank lines that do not name their payout. */
   unreferencedShare?: number
+  /** Share of the payouts whose money comes in one bank line with that of the next ones. None unless said. */
+  mergedShare?: number
+  /** Share of the payouts whose money comes in two bank lines. None unless said. */
+  splitShare?: number
+  /** Share of the payouts that are made equal to the next one, or to the other account's of the day. None unless said. */
+  equalShare?: number
+  /** Share of the payouts made in the last two minutes of their day. None unless said. */
+  lateEveningShare?: number
+  /** Last day of which there is a bank statement, if they end before everything has arrived. */
+  statementsUntil?: string
 }
 
 /**
@@ -47,11 +58,9 @@ export function createWorld(options: WorldOptions = {}): SandboxWorld {
   const seed = options.seed ?? 12
   const from = parseDay(options.from ?? '2024-02-26')
   const to = parseDay(options.to ?? '2024-04-05')
-  const world: SandboxWorld = { accounts: [], bankAccounts: [] }
   const names = options.accounts ?? ['default']
-  names.forEach((name, index) => {
-    const iban = frenchIban('30006', '00001', String(12_345_678_901n + BigInt(index) * 11_111n))
-    const { account, payouts } = createLedger({
+  const ledgers = names.map((name, index) =>
+    createLedger({
       seed,
       from,
       to,
@@ -59,23 +68,36 @@ export function createWorld(options: WorldOptions = {}): SandboxWorld {
       salesPerDay: options.salesPerDay ?? 14,
       name,
       apiKey: index === 0 ? DEMO_API_KEY : `sk_test_${chanceOf(`${seed}/${name}/key`).base62(24)}`,
-      iban,
+      iban: frenchIban('30006', '00001', String(12_345_678_901n + BigInt(index) * 11_111n)),
       feeVat: options.feeVat ?? 'excluded',
       refundFees: options.refundFees ?? 'kept',
       negativeBalance: options.negativeBalance ?? 'wait',
-    })
-    world.accounts.push(account)
-    world.bankAccounts.push(
-      createBankAccount({
+      lateEveningShare: options.lateEveningShare ?? 0,
+    }),
+  )
+  const chance = chanceOf(`${seed}/equal`)
+  const equalShare = options.equalShare ?? 0
+  const [first, second] = ledgers
+  if (first !== undefined && second !== undefined) equalAcross(first, second, chance, equalShare)
+  else if (first !== undefined) equalNeighbours(first, chance, equalShare)
+  return {
+    accounts: ledgers.map(({ account }) => account),
+    bankAccounts: ledgers.map(({ account: { name, iban }, payouts }) => {
+      const bank = createBankAccount({
         seed,
         name,
         iban,
         from,
         to,
         unreferencedShare: options.unreferencedShare ?? 0.15,
+        mergedShare: options.mergedShare ?? 0,
+        splitShare: options.splitShare ?? 0,
         payouts,
-      }),
-    )
-  })
-  return world
+      })
+      const { statementsUntil } = options
+      return statementsUntil !== undefined && statementsUntil < bank.lastDay
+        ? { ...bank, lastDay: parseDay(statementsUntil) }
+        : bank
+    }),
+  }
 }

@@ -192,6 +192,82 @@ describe('refunds', () => {
     expect(findingsOf(factsOf(given, options))).toEqual(findings)
   })
 
+  test('a refund under another id than its payment knows it by is told with that id', () => {
+    const given = `refund T1 2024-03-18 -20.00 R1 pay S1 \n asked R2 2024-03-18 20.00 on S1 of 50.00`
+    const { discrepancies } = reconcile(factsOf(given, { asOf: '2024-03-20' }))
+    expect(discrepancies.map(({ code }) => code)).toEqual(['refund_unknown'])
+    expect(discrepancies[0]?.explanation).toContain(
+      'The payment has R2 of the same amount, which the ledger does not have.',
+    )
+  })
+
+  describe('their life in one note', () => {
+    const notes = (given: string, options: ScenarioOptions): string[] =>
+      reconcile(factsOf(given, options)).refunds.map(({ note }) => note)
+
+    test('asked, in the ledger, deducted from which payout, the fee kept', () => {
+      const given = `refund T1 2024-03-19 -20.00 R1 pay S1 -> P1 \n asked R1 2024-03-18 20.00 on S1 of 50.00
+        sale T2 2024-03-19 80.00 -> P1 \n payout P1 2024-03-20 60.00`
+      expect(notes(given, { asOf: '2024-03-24' })).toEqual([
+        expect.stringMatching(
+          /^asked on 2024-03-18; in the ledger on 2024-03-19; deducted from payout_\S+P1x* on 2024-03-20; no fee given back$/,
+        ),
+      ])
+    })
+
+    test('the fee given back, with either sign', () => {
+      const given = `refund T1 2024-03-19 -20.00 fee -0.60 net -19.40 R1 pay S1 \n asked R1 2024-03-19 20.00 on S1 of 50.00
+        refund T2 2024-03-19 -20.00 fee 0.60 net -19.40 R2 pay S1 \n asked R2 2024-03-19 20.00 on S1 of 50.00`
+      for (const note of notes(given, { asOf: '2024-03-24' })) {
+        expect(note).toBe(
+          'asked on 2024-03-19; in the ledger on 2024-03-19; waits for a payout for 5 days; 0.60 EUR of the fee given back',
+        )
+      }
+    })
+
+    test('not in the ledger yet, with its age; and once it is overdue, what it is', () => {
+      const given = `asked R1 2024-03-18 20.00 on S1 of 50.00`
+      expect(notes(given, { asOf: '2024-03-21' })).toEqual([
+        'asked on 2024-03-18; not in the ledger for 3 days',
+      ])
+      expect(notes(given, { asOf: '2024-04-15' })).toEqual([
+        'refund_not_deducted; asked on 2024-03-18; not in the ledger for 28 days',
+      ])
+    })
+
+    test('known to the ledger only', () => {
+      const given = `refund T1 2024-03-19 -20.00 R1 pay S1 \n bought S1 50.00
+        refund T2 2024-03-19 -30.00 R2 pay S2 \n nopayment S2`
+      expect(notes(given, { asOf: '2024-03-20' })).toEqual([
+        expect.stringMatching(/^refund_unknown; not on its payment; in the ledger on 2024-03-19;/),
+        expect.stringMatching(/^refund_without_payment; its payment does not exist; in the ledger/),
+      ])
+    })
+
+    test('a refund of a sale of an earlier week, deducted from a payout of a later one', () => {
+      const given = `sale T0 2024-03-05 50.00 pay S1 -> P0 \n payout P0 2024-03-06 50.00
+        asked R1 2024-03-24 20.00 on S1 of 50.00 \n refund T1 2024-03-24 -20.00 R1 pay S1 -> P1
+        sale T2 2024-03-25 80.00 -> P1 \n payout P1 2024-03-26 60.00`
+      const { refunds: rows, discrepancies } = reconcile(factsOf(given, { asOf: '2024-03-28' }))
+      expect(discrepancies).toEqual([])
+      expect(
+        rows.map(({ refundId, status, deductedDay }) => [refundId, status, deductedDay]),
+      ).toEqual([['R1', 'deducted', '2024-03-26']])
+    })
+
+    test('several partial refunds, two of one amount, add up to the purchase and are no break', () => {
+      const given = `asked R1 2024-03-18 10.00 on S1 of 50.00 \n asked R2 2024-03-19 10.00 on S1 of 50.00
+        asked R3 2024-03-20 30.00 on S1 of 50.00 \n refund T1 2024-03-18 -10.00 R1 pay S1
+        refund T2 2024-03-19 -10.00 R2 pay S1 \n refund T3 2024-03-20 -30.00 R3 pay S1`
+      expect(findingsOf(factsOf(given, { asOf: '2024-03-21' }))).toEqual([])
+      expect(
+        findingsOf(
+          factsOf(`${given} \n asked R4 2024-03-21 0.01 on S1 of 50.00`, { asOf: '2024-03-21' }),
+        ),
+      ).toEqual(['refund_exceeds_payment new S1'])
+    })
+  })
+
   test('each has one line with where it stands', () => {
     const { refunds: rows, openItems } = reconcile(
       factsOf(

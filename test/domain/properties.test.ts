@@ -240,7 +240,11 @@ describe('a reconciliation', () => {
       fc.property(world, (text) => {
         const facts = factsOf(text, { period: '2024-03', asOf: '2024-05-15' })
         const first = reconcile(facts)
-        const pinned = first.matches.map((match, at) => ({ ...match, matchId: String(at) }))
+        const pinned = first.matches.map((match, at) => ({
+          ...match,
+          matchId: String(at),
+          period: '2024-03',
+        }))
         const again = reconcile({ ...facts, bank: { ...facts.bank, pinned } })
         expect(again.settlements).toEqual(first.settlements)
         expect(again.discrepancies).toEqual(first.discrepancies)

@@ -1,6 +1,6 @@
 /**
  * Scenarios in the words of the field, one item a line, and the facts that a gathering would find in
- * them. Amounts are euros; days stand for noon in Paris; `-> P1` says which payout took a row.
+ * them. Amounts are euros; days stand for noon in Paris (`2024-03-15T23:59` for a minute); `-> P1` says which payout took a row.
  *
  *   sale    T1  2024-03-15  100.00 fee 3.00  [pay S1]      -> P1
  *   refund  T2  2024-03-16  -20.00 [fee 0.60] R1 [pay S1]  -> P1
@@ -9,22 +9,35 @@
  *   payout  P1  2024-03-18  77.00
  *   asked   R1  2024-03-16  20.00  on S1 of 100.00
  *   bank    B1  2024-03-20  77.00  ALMA P1
- *   statement  2024-03-01 2024-03-31 [opening 10.00] [closing 87.00] [file s.csv] [failed]
+ *   statement  2024-03-01 2024-03-31 [opening 10.00] [closing 87.00] [file s.csv]
+ *   was     T1  [amount 90.00] [fee 2.00] [net 88.00] [kind from_loan] [pay S2] [-> P2]
+ *   gone    sale T5 2024-03-15 10.00
+ *   export                                 the period's rows as the ledger has them, 20 % VAT on fees
+ *   exported T1 [gross 1.00] [fee 1.00] [net 1.00] [vat 1.00]  but for these figures
+ *   unexported T1
+ *   fees    3.00                           the contract: every sale is in a plan of 3.00 %
  *
+ * `was` is what an earlier look saw, `gone` a row that only an earlier look saw; both seen on the
+ * last day.
  * Ids are lengthened to the provider's form where that matters: `P1` in a bank line's text becomes
  * the payout's whole id, `P1~14` its first 14 characters after the prefix.
  */
 import type { BalanceTransaction } from '../../src/domain/balance-transaction.ts'
 import type { StoredBankEntry, StoredBankStatement } from '../../src/domain/bank-statement.ts'
-import { groupBy } from '../../src/domain/collections.ts'
-import { parseDay, startOfDay } from '../../src/domain/day.ts'
-import type { EntityFacts, Facts, PayoutFacts, Policy } from '../../src/domain/facts.ts'
+import { type Day, parseDay, startOfDay, wallClock } from '../../src/domain/day.ts'
+import {
+  type Facts,
+  type LookedUpPayment,
+  NO_RECORD,
+  type Policy,
+  type RowChange,
+} from '../../src/domain/facts.ts'
 import { parseAmount, sumOf } from '../../src/domain/money.ts'
+import type { Refund } from '../../src/domain/payment.ts'
 import { type Period, parsePeriod, periodInstants } from '../../src/domain/period.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
-import { arithmeticHolds, signHolds } from '../../src/domain/ledger-rows.ts'
-import { KNOWN_KINDS } from '../../src/domain/balance-transaction.ts'
 import { keyOf } from '../../src/domain/discrepancy-key.ts'
+import { type EntityBooks, gatherInMemory, type HeldExport } from '../../src/sandbox/gather.ts'
 
 const POLICY: Policy = {
   zone: 'Europe/Paris',
@@ -55,20 +68,29 @@ interface Scenario {
   missingPayments: string[]
   entries: StoredBankEntry[]
   statements: StoredBankStatement[]
+  vanished: BalanceTransaction[]
+  /** Lines of `was`, by the row's id. */
+  before: Map<string, string>
+  hasExport: boolean
+  /** Lines of `exported`, by the row's id. */
+  exported: Map<string, string>
+  unexported: Set<string>
+  ratePercent: string | null
 }
 
 export function factsOf(text: string, options: ScenarioOptions = {}): Facts {
   const period = parsePeriod(options.period ?? '2024-W12')
   const asOf = parseDay(options.asOf ?? '2024-04-15')
   const scenario = readScenario(text)
-  return {
+  return gatherInMemory({
     period,
     asOf,
     policy: POLICY,
     ledgerCurrency: 'EUR',
-    entities: [entityFacts(options.entity ?? 'default', scenario, period)],
+    entities: [booksOf(options.entity ?? 'default', scenario, period, asOf)],
     bank: { entries: scenario.entries, statements: scenario.statements, pinned: [] },
-  }
+    record: NO_RECORD,
+  })
 }
 
 /** `code status key`, one a discrepancy, in the report's order. */
@@ -89,8 +111,17 @@ function shortKey(id: string): string {
   return id.replace(/^payout_11kAbCdEfG/, '').replace(/x+$/, '')
 }
 
-function noon(day: string): number {
-  return startOfDay(parseDay(day), 'Europe/Paris') + 12 * 3600
+/** `2024-03-15` is noon of that day in Paris, `2024-03-15T23:59` the minute itself. */
+function instantOf(text: string): number {
+  const [day = '', time = '12:00'] = text.split('T')
+  const [hours, minutes] = time.split(':')
+  const secondOfDay = Number(hours) * 3600 + Number(minutes) * 60
+  const guess = startOfDay(parseDay(day), 'Europe/Paris') + secondOfDay
+  // On the days when the clocks change the wall clock runs an hour ahead or behind.
+  for (const instant of [guess, guess - 3600, guess + 3600]) {
+    if (wallClock(instant, 'Europe/Paris').startsWith(`${day} ${time}`)) return instant
+  }
+  throw new Error(`no clock in Paris showed ${text}`)
 }
 
 function readScenario(text: string): Scenario {
@@ -100,6 +131,12 @@ function readScenario(text: string): Scenario {
     missingPayments: [],
     entries: [],
     statements: [],
+    vanished: [],
+    before: new Map(),
+    hasExport: false,
+    exported: new Map(),
+    unexported: new Set(),
+    ratePercent: null,
   }
   for (const line of text.split('\n').map((part) => part.trim())) {
     if (line === '' || line.startsWith('#')) continue
@@ -133,7 +170,7 @@ function readLine(word: string, rest: string[], line: string, scenario: Scenario
       known.refunds.push({
         id,
         amountMinor: parseAmount(amount ?? '', 'EUR'),
-        createdS: noon(second),
+        createdS: instantOf(second),
       })
       scenario.refundsOn.set(paymentId, known)
       return
@@ -146,6 +183,28 @@ function readLine(word: string, rest: string[], line: string, scenario: Scenario
       return
     case 'bank':
       scenario.entries.push(entry(id, second, third, rest.slice(3), scenario.entries.length))
+      return
+    case 'was':
+      scenario.before.set(`balance_txn_${id}`, line)
+      return
+    case 'gone': {
+      const [kind = '', ...words] = rest
+      const only: Scenario = { ...scenario, rows: [] }
+      readLine(kind, words, line, only)
+      scenario.vanished.push(...only.rows)
+      return
+    }
+    case 'export':
+      scenario.hasExport = true
+      return
+    case 'exported':
+      scenario.exported.set(`balance_txn_${id}`, line)
+      return
+    case 'unexported':
+      scenario.unexported.add(`balance_txn_${id}`)
+      return
+    case 'fees':
+      scenario.ratePercent = id
       return
     case 'statement':
       scenario.statements.push(statement(rest, scenario))
@@ -183,9 +242,9 @@ function ledgerRow(
         : (/\b(R\d+)\b/.exec(line)?.[1] ?? null),
     payoutId: null,
     includedInPayoutId: into === undefined ? null : payoutId(into),
-    createdS: noon(day),
-    updatedS: noon(day),
-    availableOnS: noon(available ?? day),
+    createdS: instantOf(day),
+    updatedS: instantOf(day),
+    availableOnS: instantOf(available ?? day),
   }
 }
 
@@ -244,17 +303,13 @@ function entry(
 
 function statement(words: string[], scenario: Scenario): StoredBankStatement {
   const text = words.join(' ')
-  const amountAfter = (name: string): bigint | null => {
-    const found = new RegExp(`${name} (-?[\\d.]+)`).exec(text)?.[1]
-    return found === undefined ? null : parseAmount(found, 'EUR')
-  }
   const [fromDay, toDay] = [parseDay(words[0] ?? ''), parseDay(words[1] ?? '')]
   const account = /at=(\S+)/.exec(text)?.[1] ?? ACCOUNT
   const own = scenario.entries.filter(
     (known) =>
       known.account === account && known.bookingDay >= fromDay && known.bookingDay <= toDay,
   )
-  const [openingMinor, closingMinor] = [amountAfter('opening'), amountAfter('closing')]
+  const [openingMinor, closingMinor] = [amountAfter(text, 'opening'), amountAfter(text, 'closing')]
   const number = /number (\d+)/.exec(text)?.[1]
   const movementMinor = sumOf(own.map(({ amountMinor }) => amountMinor))
   return {
@@ -280,26 +335,9 @@ function statement(words: string[], scenario: Scenario): StoredBankStatement {
   }
 }
 
-/** The facts of one entity, as the database's gathering finds them. */
-function entityFacts(entity: string, scenario: Scenario, period: Period): EntityFacts {
-  const { rows } = scenario
-  const { startS, endS } = periodInstants(period, POLICY.zone)
-  const known: readonly string[] = KNOWN_KINDS
-  const untilEnd = rows.filter(({ createdS }) => createdS < endS)
-  const kinds = groupBy(
-    untilEnd,
-    ({ kind, createdS }) => `${kind} ${createdS < startS ? 'before' : 'period'}`,
-  )
-  const ownRows = rows.filter(({ kind }) => kind === 'from_payout')
-  const likeness = ({ kind, refundId, paymentId, amountMinor }: BalanceTransaction): string =>
-    kind === 'from_refund' ? `refund ${refundId}` : `sale ${paymentId} ${amountMinor}`
-  const alike = groupBy(
-    rows.filter(
-      ({ kind, refundId }) =>
-        kind === 'from_transaction' || (kind === 'from_refund' && refundId !== null),
-    ),
-    likeness,
-  )
+/** What the ledger of one entity holds. */
+function booksOf(entity: string, scenario: Scenario, period: Period, asOf: Day): EntityBooks {
+  const { rows, vanished, ratePercent } = scenario
   return {
     entity,
     account: {
@@ -307,75 +345,106 @@ function entityFacts(entity: string, scenario: Scenario, period: Period): Entity
       payerPatterns: [/\bALMA\b/iu],
       payerIbans: ['FR7699999000019999999999999'],
     },
-    movements: [...kinds.values()].map((group) => ({
-      kind: group[0]?.kind ?? '',
-      currency: 'EUR',
-      when: (group[0]?.createdS ?? 0) < startS ? 'before' : 'period',
-      netMinor: sumOf(group.map(({ netMinor }) => netMinor)),
-      rows: group.length,
-    })),
-    closingBalances: [
-      {
-        currency: 'EUR',
-        netMinor: sumOf(untilEnd.map(({ netMinor }) => netMinor)),
-        rows: untilEnd.length,
-      },
-    ],
-    rowCount: rows.length,
-    payouts: payoutsOf(rows),
-    suspectRows: rows.filter(
-      (item) => !known.includes(item.kind) || !signHolds(item) || !arithmeticHolds(item),
-    ),
-    repeatedRows: [...alike.values()].filter((group) => group.length > 1).flat(),
-    openRows: rows.filter(
-      ({ kind, includedInPayoutId }) => kind !== 'from_payout' && includedInPayoutId === null,
-    ),
-    latePaidRows: rows.filter(({ includedInPayoutId }) =>
-      ownRows.some(
-        (own) =>
-          own.payoutId === includedInPayoutId && own.createdS >= startS && own.createdS < endS,
-      ),
-    ),
-    changes: [],
-    exports: [],
-    fees: [],
-    refundRows: rows.filter(({ refundId }) => refundId !== null),
-    payments: [
-      ...[...scenario.refundsOn].map(([paymentId, { purchase, refunds }]) => ({
-        paymentId,
-        payment: {
-          id: paymentId,
-          purchaseAmountMinor: parseAmount(purchase, 'EUR'),
-          plan: null,
-          refunds,
-        },
+    rows: rows.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    vanished,
+    changes: [
+      ...rows.flatMap((row) => changesOf(row, scenario.before.get(row.id), asOf)),
+      ...vanished.map((row) => ({
+        row,
+        field: 'vanished',
+        before: null,
+        after: null,
+        seenAsOf: asOf,
       })),
-      ...scenario.missingPayments.map((paymentId) => ({ paymentId, payment: null })),
     ],
+    exports: scenario.hasExport ? [exportOf(scenario, period)] : [],
+    fees:
+      ratePercent === null
+        ? null
+        : {
+            vat: 'excluded',
+            vatRatePercent: '20',
+            plans: { P3X: { ratePercent, fixedMinor: 0n } },
+          },
+    payments: paymentsOf(scenario),
   }
 }
 
-function payoutsOf(rows: readonly BalanceTransaction[]): PayoutFacts[] {
-  const ids = new Set(rows.flatMap((item) => item.payoutId ?? item.includedInPayoutId ?? []))
-  return [...ids].map((id) => {
-    const inside = rows.filter(({ includedInPayoutId }) => includedInPayoutId === id)
-    const sales = inside.filter(({ kind }) => kind === 'from_transaction')
-    const net = (items: readonly BalanceTransaction[]): bigint =>
-      sumOf(items.map(({ netMinor }) => netMinor))
-    return {
-      payoutId: id,
-      currency: 'EUR',
-      ownRows: rows.filter((item) => item.payoutId === id),
-      transactions: inside.length,
-      grossMinor: sumOf(sales.map(({ amountMinor }) => amountMinor)),
-      feesMinor: -sumOf(sales.map(({ feeMinor }) => feeMinor)),
-      refundsMinor: net(inside.filter(({ kind }) => kind === 'from_refund')),
-      otherMinor: net(
-        inside.filter(({ kind }) => kind !== 'from_refund' && kind !== 'from_transaction'),
-      ),
-      netMinor: net(inside),
-      lastRowCreatedS:
-        inside.length === 0 ? null : Math.max(...inside.map(({ createdS }) => createdS)),
-    }
+function paymentsOf({
+  rows,
+  refundsOn,
+  missingPayments,
+  ratePercent,
+}: Scenario): LookedUpPayment[] {
+  const payment = (paymentId: string, purchaseAmountMinor: bigint, refunds: readonly Refund[]) => ({
+    paymentId,
+    payment: { id: paymentId, purchaseAmountMinor, plan: 'P3X', refunds },
   })
+  const asked = [...refundsOn].map(([paymentId, { purchase, refunds }]) =>
+    payment(paymentId, parseAmount(purchase, 'EUR'), refunds),
+  )
+  const known = new Set([...refundsOn.keys(), ...missingPayments])
+  const sold = ratePercent === null ? [] : rows.filter(({ kind }) => kind === 'from_transaction')
+  const ofSales = new Map(sold.map((sale) => [sale.paymentId ?? '', sale.amountMinor]))
+  return [
+    ...asked,
+    ...missingPayments.map((paymentId) => ({ paymentId, payment: null })),
+    ...[...ofSales]
+      .filter(([paymentId]) => !known.has(paymentId))
+      .map(([paymentId, amountMinor]) => payment(paymentId, amountMinor, [])),
+  ]
+}
+
+/** The amount after a word of a line, or null. */
+function amountAfter(line: string, word: string): bigint | null {
+  const found = new RegExp(`\\b${word} (-?[\\d.]+)`).exec(line)?.[1]
+  return found === undefined ? null : parseAmount(found, 'EUR')
+}
+
+function changesOf(row: BalanceTransaction, was: string | undefined, seenAsOf: Day): RowChange[] {
+  if (was === undefined) return []
+  const before: Partial<Record<string, string | null>> = {
+    amountMinor: amountAfter(was, 'amount')?.toString(),
+    feeMinor: amountAfter(was, 'fee')?.toString(),
+    netMinor: amountAfter(was, 'net')?.toString(),
+    kind: /kind (\S+)/.exec(was)?.[1],
+    paymentId: /pay (\S+)/.exec(was)?.[1],
+    includedInPayoutId: /-> (\S+)/.exec(was)?.[1]?.replace(/^P.*/, payoutId),
+  }
+  const after = new Map(Object.entries<bigint | string | number | null>({ ...row }))
+  return Object.entries(before).flatMap(([field, value]) => {
+    if (value === undefined) return []
+    return [{ row, field, before: value, after: after.get(field)?.toString() ?? null, seenAsOf }]
+  })
+}
+
+const VAT_PERCENT = 20n
+
+function exportOf({ rows, exported, unexported }: Scenario, period: Period): HeldExport {
+  const { startS, endS } = periodInstants(period, POLICY.zone)
+  const inPeriod = rows.filter(({ createdS }) => startS <= createdS && createdS < endS)
+  const ids = new Set([...inPeriod.map(({ id }) => id), ...exported.keys()])
+  const lines = [...ids].filter((id) => !unexported.has(id))
+  return {
+    exportId: 'export_1',
+    requestNumber: 1,
+    startS,
+    endS,
+    lines: lines.map((id, at) => {
+      const row = rows.find((any) => any.id === id)
+      const text = exported.get(id) ?? ''
+      const feeMinor = amountAfter(text, 'fee') ?? row?.feeMinor ?? 0n
+      return {
+        balanceTransactionId: id,
+        lineNumber: at + 2,
+        createdLocal: wallClock(row?.createdS ?? startS + 3600, POLICY.zone),
+        grossMinor: amountAfter(text, 'gross') ?? row?.amountMinor ?? 0n,
+        feeMinor,
+        netMinor: amountAfter(text, 'net') ?? row?.netMinor ?? 0n,
+        vatMinor: amountAfter(text, 'vat') ?? (feeMinor * VAT_PERCENT) / 100n,
+        paymentId: row?.paymentId ?? null,
+        refundId: row?.refundId ?? null,
+      }
+    }),
+  }
 }

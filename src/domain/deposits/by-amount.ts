@@ -1,6 +1,7 @@
 import { groupBy } from '../collections.ts'
 import type { Policy } from '../facts.ts'
 import { money } from '../findings.ts'
+import { assign } from './assign.ts'
 import type { Board, DepositMatch, Pass } from './board.ts'
 import { type DepositItem, lagDays, lineName, names, type PayoutItem } from './items.ts'
 
@@ -13,16 +14,25 @@ import { type DepositItem, lagDays, lineName, names, type PayoutItem } from './i
 /** Which rung of the two a pass is, and how many business days after the payout it looks. */
 interface Reach {
   readonly groups: boolean
+  /** Where it looks, in words. */
+  readonly where: (policy: Policy) => string
   readonly lagDays: (policy: Policy) => { readonly from: number; readonly to: number }
 }
 
-const inTime = (policy: Policy) => ({ from: 0, to: policy.matchWindowDays })
-const late = (policy: Policy) => ({ from: policy.matchWindowDays + 1, to: policy.lateWindowDays })
+const inTime = {
+  lagDays: (policy: Policy) => ({ from: 0, to: policy.matchWindowDays }),
+  where: () => 'in the window',
+}
+const late = {
+  lagDays: (policy: Policy) => ({ from: policy.matchWindowDays + 1, to: policy.lateWindowDays }),
+  where: ({ lateWindowDays }: Policy) =>
+    `after the window, within ${lateWindowDays} business days of the payout`,
+}
 
-export const matchByAmountAndDate: Pass = equalAmountPass({ groups: false, lagDays: inTime })
-export const matchEqualAmountGroups: Pass = equalAmountPass({ groups: true, lagDays: inTime })
-export const matchLateByAmountAndDate: Pass = equalAmountPass({ groups: false, lagDays: late })
-export const matchLateEqualAmountGroups: Pass = equalAmountPass({ groups: true, lagDays: late })
+export const matchByAmountAndDate: Pass = equalAmountPass({ groups: false, ...inTime })
+export const matchEqualAmountGroups: Pass = equalAmountPass({ groups: true, ...inTime })
+export const matchLateByAmountAndDate: Pass = equalAmountPass({ groups: false, ...late })
+export const matchLateEqualAmountGroups: Pass = equalAmountPass({ groups: true, ...late })
 
 function equalAmountPass(reach: Reach): Pass {
   return (board, policy) => {
@@ -35,7 +45,7 @@ function equalAmountPass(reach: Reach): Pass {
     const matches: DepositMatch[] = []
     for (const component of competingGroups(board, reaches)) {
       const isPair = component.payouts.length === 1 && component.deposits.length === 1
-      if (isPair && !reach.groups) matches.push(pairMatch(component))
+      if (isPair && !reach.groups) matches.push(pairMatch(component, reach.where(policy)))
       if (!isPair && reach.groups) matches.push(...groupMatches(component, reaches))
     }
     return { matches }
@@ -111,38 +121,44 @@ function split(
   return components
 }
 
-function pairMatch({ payouts, deposits }: Component): DepositMatch {
+function pairMatch({ payouts, deposits }: Component, where: string): DepositMatch {
   const [deposit] = deposits
   return {
     rule: 'amount_date',
     payouts,
     deposits,
-    evidence: `the ${deposit === undefined ? 'line' : lineName(deposit.entry)} is the only one of this amount in the window, and this payout the only one it can pay`,
+    evidence: `the ${deposit === undefined ? 'line' : lineName(deposit.entry)} is the only one of this amount ${where}, and this payout the only one it can pay`,
     competitors: 0,
   }
 }
 
 /**
- * Lines in order of day, each to the earliest payout whose window allows it. All windows are equally
- * long, so this finds as many pairs as there can be.
+ * As many pairs as there can be, the earliest payouts and lines first, in order of their days. Every
+ * line comes after its payout, so all assignments of the same items have the same total lag.
  */
 function groupMatches(
   { payouts, deposits }: Component,
   reaches: (payout: PayoutItem, deposit: DepositItem) => boolean,
 ): DepositMatch[] {
-  const open = new Set(payouts)
-  return deposits.flatMap((deposit): DepositMatch[] => {
-    const payout = [...open].find((candidate) => reaches(candidate, deposit))
-    if (payout === undefined) return []
-    open.delete(payout)
+  const isPossible = (at: number, lineAt: number): boolean => {
+    const [payout, deposit] = [payouts[at], deposits[lineAt]]
+    return payout !== undefined && deposit !== undefined && reaches(payout, deposit)
+  }
+  return assign(payouts.length, deposits.length, isPossible).flatMap(([at, lineAt]) => {
+    const [payout, deposit] = [payouts[at], deposits[lineAt]]
+    if (payout === undefined || deposit === undefined) return []
     return [
       {
         rule: 'equal_amount_group',
         payouts: [payout],
         deposits: [deposit],
-        evidence: `${payouts.length} payouts and ${deposits.length} bank lines of ${money(payout.amountMinor, payout.currency)} compete only with each other and are matched in order of their days`,
+        evidence: `${counted(payouts.length, 'payout')} and ${counted(deposits.length, 'bank line')} of ${money(payout.amountMinor, payout.currency)} compete only with each other and are matched in order of their days`,
         competitors: payouts.length + deposits.length - 2,
-      },
+      } satisfies DepositMatch,
     ]
   })
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }

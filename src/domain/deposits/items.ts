@@ -20,6 +20,8 @@ export interface PayoutItem {
   readonly windowLast: Day
   /** Net of its rows, where that differs from what was sent; see `payout_residual`. */
   readonly rowsNetMinor: bigint
+  /** Ids of bank entries that somebody decided are not its money. */
+  readonly refusedEntryIds?: ReadonlySet<string>
 }
 
 /** A line of the provider at an own account that looks for its payout. */
@@ -112,10 +114,12 @@ export function depositItems(
 
 /**
  * TARGET business days from a payout to a line: 0 on the payout's day (or the next business day).
- * Null if the line was booked before the payout was made.
+ * Null if the line cannot be the payout's: booked before the payout was made, or refused by a
+ * decision. Every rung asks this of each pair, so a refused pair is never tied again.
  */
 export function lagDays(payout: PayoutItem, entry: StoredBankEntry): number | null {
-  return entry.bookingDay < payout.day ? null : businessDaysBetween(payout.day, entry.bookingDay)
+  if (entry.bookingDay < payout.day || (payout.refusedEntryIds?.has(entry.id) ?? false)) return null
+  return businessDaysBetween(payout.day, entry.bookingDay)
 }
 
 /** The only payout that the line can mean, or null. */

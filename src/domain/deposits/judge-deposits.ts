@@ -35,6 +35,8 @@ export interface DepositContext {
   readonly isOver: (payout: PayoutItem) => boolean
   /** Why it is not, in words. */
   readonly whyOpen: (payout: PayoutItem) => string
+  /** What the difference between a payout and its deposit may be, in words; see `explainDifference`. */
+  readonly whatDiffers: (payout: PayoutItem, differenceMinor: bigint) => string
   /** Lines of own accounts that are not the provider's. */
   readonly otherLines: readonly StoredBankEntry[]
   /** Payouts that rows name and the ledger lacks, by `nameOf`. */
@@ -54,6 +56,7 @@ export function judgeDeposits(
   const judged: Judged = { findings: [], openItems: [], settlements: new Map() }
   judgeMatches(matching, context, judged)
   judgeReturned(matching, judged)
+  judgePartly(matching, context, judged)
   judgeDiffering(matching, context, judged)
   judgeElsewhere(matching, judged)
   judgeAmbiguities(matching, judged)
@@ -212,33 +215,58 @@ function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
 
-function judgeDiffering(
-  matching: DepositMatching,
-  { policy }: DepositContext,
-  judged: Judged,
-): void {
+/** The first part of a split: in transit until the rest has come, or can no longer come. */
+function judgePartly(matching: DepositMatching, context: DepositContext, judged: Judged): void {
+  for (const { payouts, deposits } of matching.partly) {
+    const [payout] = payouts
+    const cameMinor = sumOf(deposits.map(({ entry }) => entry.amountMinor))
+    const lines = deposits.map(({ entry }) => lineName(entry)).join(' and ')
+    const note = `${money(cameMinor, payout.currency)} came with the ${lines}; for the rest, ${context.whyOpen(payout)}`
+    settle(judged, payout, 'in_transit', deposits, { note })
+    judged.openItems.push(inTransit(payout, note, context.asOf))
+  }
+}
+
+function inTransit(payout: PayoutItem, note: string, asOf: Day): OpenItemRow {
+  return {
+    item: 'payout_in_transit',
+    id: payout.payoutId,
+    entity: payout.entity,
+    currency: payout.currency,
+    amountMinor: payout.amountMinor,
+    since: payout.day,
+    due: payout.windowLast,
+    ageDays: Math.max(0, daysBetween(payout.day, asOf)),
+    note,
+  }
+}
+
+function judgeDiffering(matching: DepositMatching, context: DepositContext, judged: Judged): void {
   for (const { payouts, deposits, because } of matching.differing) {
     const [payout] = payouts
-    const [deposit] = deposits
-    if (deposit === undefined) continue
-    const { entry } = deposit
+    const [first, ...others] = deposits
+    if (first === undefined) continue
+    const cameMinor = sumOf(deposits.map(({ entry }) => entry.amountMinor))
     // A payout whose own row is wrong and whose money is right has one fault: `payout_residual` names it.
-    const rowIsWrong = entry.amountMinor === payout.rowsNetMinor
-    const differenceMinor = entry.amountMinor - payout.amountMinor
+    const rowIsWrong = cameMinor === payout.rowsNetMinor
+    const differenceMinor = cameMinor - payout.amountMinor
     const why =
       because === 'reference'
-        ? 'the bank line names the payout'
-        : `no other payout and no other line of Alma's are left within ${policy.matchWindowDays} business days`
-    settle(judged, payout, 'amount_differs', [deposit], {
+        ? `the bank ${others.length === 0 ? 'line names' : 'lines name'} the payout`
+        : `no other payout and no other line of Alma's are left within ${context.policy.matchWindowDays} business days`
+    settle(judged, payout, 'amount_differs', deposits, {
       note: rowIsWrong ? 'the deposit equals the rows of the payout, see payout_residual' : why,
     })
     if (rowIsWrong) continue
+    const lines = deposits.map(({ entry }) => lineName(entry)).join(' and ')
+    const lessOrMore = absolute(cameMinor) < absolute(payout.amountMinor) ? 'little' : 'much'
     judged.findings.push({
       ...payoutFacts(payout),
-      ...lineFacts(entry),
+      ...lineFacts(first.entry),
       code: 'deposit_amount',
-      key: `${payout.payoutId} ${entry.reference}`,
-      explanation: `Payout ${payout.payoutId} is ${money(payout.amountMinor, payout.currency)}, but the ${lineName(entry)} brought ${money(entry.amountMinor, entry.currency)}: ${money(absolute(differenceMinor), entry.currency)} too ${differenceMinor < 0n ? 'little' : 'much'}. They belong together because ${why}.`,
+      key: `${payout.payoutId} ${first.entry.reference}`,
+      actualMinor: cameMinor,
+      explanation: `Payout ${payout.payoutId} is ${money(payout.amountMinor, payout.currency)}, but the ${lines} brought ${money(cameMinor, payout.currency)}: ${money(absolute(differenceMinor), payout.currency)} too ${lessOrMore}. They belong together because ${why}. ${context.whatDiffers(payout, differenceMinor)}`,
     })
   }
 }
@@ -322,17 +350,7 @@ function judgeOpenPayouts(
     if (!context.isOver(payout)) {
       const note = context.whyOpen(payout)
       settle(judged, payout, 'in_transit', [], { note })
-      judged.openItems.push({
-        item: 'payout_in_transit',
-        id: payout.payoutId,
-        entity: payout.entity,
-        currency: payout.currency,
-        amountMinor: payout.amountMinor,
-        since: payout.day,
-        due: payout.windowLast,
-        ageDays: Math.max(0, daysBetween(payout.day, context.asOf)),
-        note,
-      })
+      judged.openItems.push(inTransit(payout, note, context.asOf))
       continue
     }
     const alike = (othersOfAmount.get(`${payout.currency} ${payout.amountMinor}`) ?? []).filter(
@@ -394,11 +412,12 @@ function firstLines(
 }
 
 function openLine(
-  { entity, entry }: DepositItem,
+  deposit: DepositItem,
   first: { payout: PayoutItem; entry: StoredBankEntry } | undefined,
   matching: DepositMatching,
   context: DepositContext,
 ): Finding {
+  const { entity, entry } = deposit
   const base = {
     entity,
     key: entry.reference,
@@ -409,12 +428,12 @@ function openLine(
     expectedMinor: 0n,
   } as const
   const line = `${capital(lineName(entry))} of ${money(entry.amountMinor, entry.currency)}`
-  if (first !== undefined && entry.amountMinor === first.payout.amountMinor) {
+  if (first !== undefined && entry.amountMinor > 0n === first.payout.amountMinor > 0n) {
     return {
       ...base,
       code: 'deposit_duplicate',
       payoutId: first.payout.payoutId,
-      explanation: `${line} names payout ${first.payout.payoutId}, which the ${lineName(first.entry)} with the same reference already paid.`,
+      explanation: `${line} names payout ${first.payout.payoutId} of ${money(first.payout.amountMinor, first.payout.currency)}, which the ${lineName(first.entry)} with the same reference already paid.`,
     }
   }
   if (entry.amountMinor < 0n) {
@@ -424,12 +443,30 @@ function openLine(
       explanation: `${line} was taken by Alma and is neither a negative payout nor the return of a credit.`,
     }
   }
-  const cause = likelyCause(entity, entry, matching, context)
+  const cause = paidOtherwise(deposit, matching) ?? likelyCause(entity, entry, matching, context)
   return {
     ...base,
     code: 'deposit_unexpected',
     payoutId: cause?.payoutId ?? null,
     explanation: `${line} came from Alma and belongs to no payout.${cause === null ? '' : cause.sentence}`,
+  }
+}
+
+/** The payout that the line names and that a decision or an earlier report tied to another line. */
+function paidOtherwise(
+  deposit: DepositItem,
+  { matches }: DepositMatching,
+): { payoutId: string; sentence: string } | null {
+  const named = onlyNamed(deposit)
+  if (named === null) return null
+  const match = matches.find(({ payouts }) =>
+    payouts.some((payout) => nameOf(payout) === nameOf(named)),
+  )
+  if (match === undefined || match.deposits.includes(deposit)) return null
+  const lines = match.deposits.map(({ entry }) => lineName(entry)).join(', ')
+  return {
+    payoutId: named.payoutId,
+    sentence: ` It names payout ${named.payoutId}, which is matched with ${lines} (${match.rule}: ${match.evidence}); if this line is the right one, refuse that match.`,
   }
 }
 
@@ -445,6 +482,7 @@ function likelyCause(
       payout.entity === entity &&
       payout.currency === entry.currency &&
       payout.amountMinor === entry.amountMinor &&
+      lagDays(payout, entry) !== null &&
       addBusinessDays(payout.day, policy.lateWindowDays) < entry.bookingDay,
   )
   const [payout] = alike

@@ -1,6 +1,6 @@
 import { groupBy } from '../collections.ts'
 import type { Policy } from '../facts.ts'
-import { absolute } from '../money.ts'
+import { absolute, sumOf } from '../money.ts'
 import { businessDaysBetween } from '../target-calendar.ts'
 import { type Board, type DepositMatch, without } from './board.ts'
 import { linesNaming, nameOf } from './by-reference.ts'
@@ -15,11 +15,36 @@ export interface AmountDiffers {
   readonly because: 'reference' | 'only_pair'
 }
 
+/** A payout of which a part has come, while the rest may still come. */
+export interface PartlyArrived {
+  readonly payouts: readonly [PayoutItem]
+  readonly deposits: readonly DepositItem[]
+}
+
+/**
+ * Lines that name the payout and bring much less than it, while its window is not over or not
+ * covered: the first part of a split, until nothing more can come. A line that is short by little is
+ * no part of anything.
+ */
+export function partsByReference(
+  board: Board,
+  policy: Policy,
+  isOver: (payout: PayoutItem) => boolean,
+): PartlyArrived[] {
+  return linesNaming(board, policy).flatMap(({ payout, deposits }): PartlyArrived[] => {
+    const cameMinor = sumOf(deposits.map(({ entry }) => entry.amountMinor))
+    const isPart = absolute(cameMinor) < absolute(payout.amountMinor)
+    return !isPart || isOver(payout) || isNear(payout, cameMinor)
+      ? []
+      : [{ payouts: [payout], deposits }]
+  })
+}
+
 /** The reference says it is this payout, and the amount differs. */
 export function differsByReference(board: Board, policy: Policy): AmountDiffers[] {
   return linesNaming(board, policy).map(({ payout, deposits }) => ({
     payouts: [payout],
-    deposits: deposits.slice(0, 1),
+    deposits,
     because: 'reference',
   }))
 }
@@ -45,7 +70,7 @@ export function differsAsOnlyPair(
   const ofDeposit = groupBy(near, ({ deposit }) => deposit)
   return near.flatMap(({ payout, deposit }): AmountDiffers[] => {
     const alone = ofPayout.get(payout)?.length === 1 && ofDeposit.get(deposit)?.length === 1
-    if (!alone || !isOver(payout) || !isNear(payout, deposit)) return []
+    if (!alone || !isOver(payout) || !isNear(payout, deposit.entry.amountMinor)) return []
     return [{ payouts: [payout], deposits: [deposit], because: 'only_pair' }]
   })
 }
@@ -62,8 +87,8 @@ function couldPay(
   return lag !== null && lag <= policy.matchWindowDays
 }
 
-function isNear(payout: PayoutItem, { entry }: DepositItem): boolean {
-  const differenceMinor = absolute(payout.amountMinor - entry.amountMinor)
+function isNear(payout: PayoutItem, cameMinor: bigint): boolean {
+  const differenceMinor = absolute(payout.amountMinor - cameMinor)
   return (
     differenceMinor <= DIFFERENCE_MAX_MINOR ||
     differenceMinor * 100n <= absolute(payout.amountMinor) * DIFFERENCE_MAX_PERCENT
@@ -211,6 +236,7 @@ function paidAgain(
     (deposit) =>
       !used.has(deposit) &&
       deposit !== credit &&
+      match.payouts.every((payout) => lagDays(payout, deposit.entry) !== null) &&
       deposit.entry.account === credit.entry.account &&
       deposit.entry.currency === credit.entry.currency &&
       deposit.entry.amountMinor === credit.entry.amountMinor &&

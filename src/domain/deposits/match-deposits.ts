@@ -1,4 +1,4 @@
-import type { PinnedMatch, Policy } from '../facts.ts'
+import type { Decision, PinnedMatch, Policy } from '../facts.ts'
 import {
   type Ambiguity,
   type Board,
@@ -22,9 +22,12 @@ import {
   differsAsOnlyPair,
   differsByReference,
   type Elsewhere,
+  partsByReference,
+  type PartlyArrived,
   type ReturnedCredit,
   returnedCredits,
 } from './leftovers.ts'
+import { type BrokenDecision, type DecidedMatches, NOTHING_DECIDED } from './decided.ts'
 import { type BrokenPin, keepPinned } from './pinned.ts'
 
 /**
@@ -34,7 +37,9 @@ import { type BrokenPin, keepPinned } from './pinned.ts'
 export interface DepositMatching {
   readonly matches: readonly DepositMatch[]
   readonly brokenPins: readonly BrokenPin[]
+  readonly brokenDecisions: readonly BrokenDecision[]
   readonly ambiguities: readonly Ambiguity[]
+  readonly partly: readonly PartlyArrived[]
   readonly differing: readonly AmountDiffers[]
   readonly elsewhere: readonly Elsewhere[]
   readonly returned: readonly ReturnedCredit[]
@@ -53,19 +58,34 @@ const AMOUNT_PASSES: readonly Pass[] = [
   matchBySum,
 ]
 
+/** What people decided about payouts and lines. */
+export interface BankDecisions extends DecidedMatches {
+  /** By `pairName`; the items of the board know of it too, see `PayoutItem.refusedEntryIds`. */
+  readonly refused: ReadonlyMap<string, Decision>
+  /** Payouts that are gone from the ledger, by `nameOf`. */
+  readonly gone: ReadonlySet<string>
+}
+
+const NO_DECISIONS: BankDecisions = { ...NOTHING_DECIDED, refused: new Map(), gone: new Set() }
+
 export function matchDeposits(
   board: Board,
   pins: readonly PinnedMatch[],
   policy: Policy,
   isOver: (payout: PayoutItem) => boolean,
+  decided: BankDecisions = NO_DECISIONS,
 ): DepositMatching {
-  const pinned = keepPinned(board, pins, policy)
-  const byReference = runPasses(without(board, pinned.matches), REFERENCE_PASSES, policy)
+  // Decisions come first, then what reports have said, then the rungs.
+  const pinned = keepPinned(board, pins, policy, decided)
+  const kept = [...decided.matches, ...pinned.matches]
+  const byReference = runPasses(without(board, kept), REFERENCE_PASSES, policy)
   // A line that names its payout settles the matter even where the amount differs, so such pairs
   // leave the board before amounts alone are looked at.
-  const namedButDiffering = differsByReference(byReference.board, policy)
-  const byAmount = runPasses(without(byReference.board, namedButDiffering), AMOUNT_PASSES, policy)
-  const matches = [...pinned.matches, ...byReference.matches, ...byAmount.matches]
+  const partly = partsByReference(byReference.board, policy, isOver)
+  const withoutParts = without(byReference.board, partly)
+  const namedButDiffering = differsByReference(withoutParts, policy)
+  const byAmount = runPasses(without(withoutParts, namedButDiffering), AMOUNT_PASSES, policy)
+  const matches = [...kept, ...byReference.matches, ...byAmount.matches]
 
   const returned = returnedCredits(byAmount.board, matches, policy)
   const afterReturns = without(byAmount.board, returned.map(asTaken))
@@ -75,7 +95,9 @@ export function matchDeposits(
   return {
     matches,
     brokenPins: pinned.broken,
+    brokenDecisions: decided.broken,
     ambiguities: [...byReference.ambiguities, ...byAmount.ambiguities],
+    partly,
     differing: [...namedButDiffering, ...onlyPairs],
     elsewhere,
     returned,

@@ -1,8 +1,10 @@
-import type { PinnedMatch, Policy } from '../facts.ts'
+import { pairName, signature } from '../decisions.ts'
+import type { Decision, PinnedMatch, Policy } from '../facts.ts'
 import { money } from '../findings.ts'
 import { sumOf } from '../money.ts'
 import type { Board, DepositMatch } from './board.ts'
-import { type DepositItem, lagDays, type PayoutItem } from './items.ts'
+import { nameOf } from './by-reference.ts'
+import { type DepositItem, lagDays, lineName, type PayoutItem } from './items.ts'
 
 /** A tie that a report named and that the facts no longer bear. */
 export interface BrokenPin {
@@ -10,27 +12,57 @@ export interface BrokenPin {
   readonly because: string
 }
 
+/** What people decided, as far as it may stand against a pin. */
+export interface DecisionsOnPins {
+  /** Matches that were decided. */
+  readonly matches: readonly DepositMatch[]
+  readonly refused: ReadonlyMap<string, Decision>
+  /** Payouts whose own row is gone from the ledger, by `nameOf`. */
+  readonly gone: ReadonlySet<string>
+}
+
 /**
  * Matches that a written report named come first and are kept, so that a reported decision is never
  * silently replaced. A pin whose items are not all known as of today's day is left aside: it is
- * neither kept nor broken.
+ * neither kept nor broken. So is one whose items were decided to belong together.
+ * @param board with the items of decided matches still on it.
  */
 export function keepPinned(
   board: Board,
   pins: readonly PinnedMatch[],
   policy: Policy,
+  decided: DecisionsOnPins,
 ): { matches: DepositMatch[]; broken: BrokenPin[] } {
-  const payoutOf = new Map(
-    board.payouts.map((payout) => [`${payout.entity}\u0000${payout.payoutId}`, payout]),
-  )
+  const payoutOf = new Map(board.payouts.map((payout) => [nameOf(payout), payout]))
   const depositOf = new Map(board.deposits.map((deposit) => [deposit.entry.id, deposit]))
+  const decisionOf = new Map<PayoutItem | DepositItem, DepositMatch>(
+    decided.matches.flatMap((match) =>
+      [...match.payouts, ...match.deposits].map((item) => [item, match] as const),
+    ),
+  )
   const matches: DepositMatch[] = []
   const broken: BrokenPin[] = []
   for (const pin of pins) {
-    const payouts = pin.payoutIds.flatMap((id) => payoutOf.get(`${pin.entity}\u0000${id}`) ?? [])
+    const { entity } = pin
+    const payouts = pin.payoutIds.flatMap(
+      (payoutId) => payoutOf.get(nameOf({ entity, payoutId })) ?? [],
+    )
     const deposits = pin.bankEntryIds.flatMap((id) => depositOf.get(id) ?? [])
+    const against = [...payouts, ...deposits].flatMap((item) => decisionOf.get(item) ?? [])
+    const [decision] = against
+    if (decision !== undefined) {
+      if (!isSame(pin, decision)) broken.push({ pin, because: replacedBy(decision) })
+      continue
+    }
+    const lost = pin.payoutIds.find((payoutId) => decided.gone.has(nameOf({ entity, payoutId })))
+    if (lost !== undefined) {
+      broken.push({ pin, because: `Alma's ledger no longer has payout ${lost}` })
+      continue
+    }
     if (payouts.length < pin.payoutIds.length || deposits.length < pin.bankEntryIds.length) continue
-    const because = contradiction(payouts, deposits, policy)
+    const because =
+      refusal(payouts, deposits, decided.refused, policy) ??
+      contradiction(payouts, deposits, policy)
     if (because === null) {
       matches.push({
         rule: pin.rule,
@@ -44,6 +76,41 @@ export function keepPinned(
     }
   }
   return { matches, broken }
+}
+
+function isSame(pin: PinnedMatch, { payouts, deposits }: DepositMatch): boolean {
+  const holds = (ids: readonly string[], others: readonly string[]): boolean =>
+    ids.length === others.length && ids.every((id) => others.includes(id))
+  return (
+    holds(
+      pin.payoutIds,
+      payouts.map(({ payoutId }) => payoutId),
+    ) &&
+    holds(
+      pin.bankEntryIds,
+      deposits.map(({ entry }) => entry.id),
+    )
+  )
+}
+
+function replacedBy({ payouts, deposits, evidence }: DepositMatch): string {
+  const lines = deposits.map(({ entry }) => lineName(entry)).join(', ')
+  return `${payouts.map(({ payoutId }) => payoutId).join(', ')} belongs to ${lines}, ${evidence}`
+}
+
+function refusal(
+  payouts: readonly PayoutItem[],
+  deposits: readonly DepositItem[],
+  refused: ReadonlyMap<string, Decision>,
+  { zone }: Policy,
+): string | null {
+  for (const payout of payouts) {
+    for (const { entry } of deposits) {
+      const decision = refused.get(pairName(payout, entry.id))
+      if (decision !== undefined) return `it was refused by ${signature(decision, zone)}`
+    }
+  }
+  return null
 }
 
 function contradiction(

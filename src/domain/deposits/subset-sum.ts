@@ -121,7 +121,7 @@ function runsOf(members: number): number {
 /**
  * How many sets would sum to a given target by coincidence: sets tried over sums that they can
  * reach, size by size. Amounts that all are multiples of something larger than a cent (whole euros)
- * reach fewer sums.
+ * reach fewer sums, see `granularity`.
  */
 export function expectedCoincidences(
   amountsMinor: readonly bigint[],
@@ -129,7 +129,7 @@ export function expectedCoincidences(
   onlyRuns: boolean,
 ): number {
   const amounts = amountsMinor.map(exactNumber).toSorted((a, b) => a - b)
-  const step = amounts.reduce(greatestCommonDivisor, 0) || 1
+  const step = granularity(amounts)
   if (onlyRuns) return search.runsTried / reachableSums(amounts, 2, step)
   let expected = 0
   for (let size = 2; size <= Math.min(SET_SIZE_MAX, amounts.length); size += 1) {
@@ -147,8 +147,16 @@ function reachableSums(ascending: readonly number[], size: number, step: number)
   return scale / step + 1
 }
 
-function greatestCommonDivisor(a: number, b: number): number {
-  let [x, y] = [Math.abs(a), Math.abs(b)]
-  while (y !== 0) [x, y] = [y, x % y]
-  return x
+/** Steps in which prices are made, in minor units: cents up to tens of euros. */
+const STEPS = [1000, 500, 100, 50, 10, 5, 1]
+/** A step above a whole euro is believed only of so many amounts: few may share it by chance. */
+const AMOUNTS_FOR_WIDE_STEP = 5
+const WHOLE_UNIT = 100
+
+/** The widest usual step of which all amounts are multiples. */
+function granularity(amounts: readonly number[]): number {
+  const isStep = (step: number): boolean =>
+    (step <= WHOLE_UNIT || amounts.length >= AMOUNTS_FOR_WIDE_STEP) &&
+    amounts.every((amount) => amount % step === 0)
+  return STEPS.find(isStep) ?? 1
 }
