@@ -114,6 +114,7 @@ export async function insertBankEntries(tx: Tx, entries: readonly NewBankEntry[]
 /** A stored statement as far as new ones are compared with it. */
 export interface ComparableStatement {
   readonly id: number
+  readonly fileName: string
   readonly fromDay: Day
   readonly toDay: Day
   readonly openingMinor: bigint | null
@@ -160,8 +161,10 @@ export async function loadComparable(
       closingMinor: bankStatements.closingMinor,
       movementMinor: bankStatements.movementMinor,
       balanceState: bankStatements.balanceState,
+      fileName: bankFiles.name,
     })
     .from(bankStatements)
+    .innerJoin(bankFiles, eq(bankStatements.fileId, bankFiles.id))
     .where(
       and(
         eq(bankStatements.account, account),

@@ -5,12 +5,20 @@
  * "As of": rows created from `asOfEndS` on are not known yet, and a row counts as not paid out while
  * its payout's own row is not known yet.
  */
-import { and, asc, eq, isNull, lt, notInArray, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gte, isNull, lt, lte, notInArray, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type BalanceTransaction, KNOWN_KINDS } from '../src/domain/balance-transaction.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { parseDay } from '../src/domain/day.ts'
-import type { ClosingBalance, Movement, PayoutFacts, RowChange } from '../src/domain/facts.ts'
+import type {
+  ClosingBalance,
+  Movement,
+  PayoutFacts,
+  ResidualRows,
+  RowChange,
+} from '../src/domain/facts.ts'
+import { absolute } from '../src/domain/money.ts'
+import { RESIDUAL_REACH_S, residualOf, residualRows } from '../src/domain/residual.ts'
 import type { DbOrTx } from './client.ts'
 import { balanceTransactionChanges, balanceTransactions as rows } from './schema.ts'
 
@@ -51,7 +59,7 @@ function laterPayouts({ entity, asOfEndS }: LedgerView): SQL {
     group by 1 having min(later.created_s) >= ${asOfEndS})`
 }
 
-function isPaidOut(view: LedgerView): SQL {
+export function isPaidOut(view: LedgerView): SQL {
   return sql`(${rows.includedInPayoutId} is not null and ${rows.includedInPayoutId} not in ${laterPayouts(view)})`
 }
 
@@ -218,6 +226,38 @@ export async function loadLatePaidRows(
         and payout.created_s >= ${view.periodStartS} and payout.created_s < ${view.periodEndS}
         and payout.created_s >= coalesce(${rows.availableOnS}, ${rows.createdS}) + ${leastS})`,
   )
+}
+
+/** More payouts than this do not fail to add up one by one: their cause is not in single rows. */
+const RESIDUAL_PAYOUTS_MAX = 200
+
+/** For each payout that does not add up the rows that may tell why, the nearest in time first. */
+export async function loadResidualRows(
+  db: DbOrTx,
+  view: LedgerView,
+  payouts: readonly PayoutFacts[],
+  vatRatePercent: string,
+): Promise<ResidualRows[]> {
+  const broken = payouts.filter((payout) => residualOf(payout) !== 0n)
+  const gathered: ResidualRows[] = []
+  for (const payout of broken.slice(0, RESIDUAL_PAYOUTS_MAX)) {
+    const { payoutId, ownRows } = payout
+    const offMinor = absolute(residualOf(payout)).toString()
+    const sentS = ownRows[0]?.createdS ?? 0
+    const found = await loadRows(
+      db,
+      view,
+      and(
+        gte(rows.createdS, sentS - RESIDUAL_REACH_S),
+        lte(rows.createdS, sentS + RESIDUAL_REACH_S),
+        // Wide: the core knows exactly which rows fit.
+        sql`(abs(${rows.netMinor}) = ${offMinor}::bigint or 2 * abs(${rows.netMinor}) = ${offMinor}::bigint
+          or (${rows.includedInPayoutId} = ${payoutId} and ${rows.feeMinor} <> 0))`,
+      ),
+    )
+    gathered.push({ payoutId, rows: residualRows(found, payout, vatRatePercent) })
+  }
+  return gathered
 }
 
 /** Rows that carry a refund id and are, or may be, deductions of it. */

@@ -1,5 +1,5 @@
 /** What is known of each ledger without a gap, and the walks that made it known. */
-import { and, desc, eq, inArray } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray } from 'drizzle-orm'
 import type { EpochSeconds } from '../src/domain/day.ts'
 import { bulkUpsert } from './bulk.ts'
 import type { DbOrTx, Tx } from './client.ts'
@@ -88,4 +88,15 @@ export async function saveLedgerWalk(
       'ended',
     ],
   })
+}
+
+/** The instant from which on the ledger is known, where `since` cut it off; null: from its beginning. */
+export async function findKnownSince(db: DbOrTx, entity: string): Promise<number | null> {
+  const [oldest] = await db
+    .select({ floor: ledgerRanges.floor, floorS: ledgerRanges.floorS })
+    .from(ledgerRanges)
+    .where(eq(ledgerRanges.entity, entity))
+    .orderBy(asc(ledgerRanges.bottomId))
+    .limit(1)
+  return oldest?.floor === 'since' ? oldest.floorS : null
 }

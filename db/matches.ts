@@ -1,6 +1,6 @@
 /** Matches that a written report has named: pinned until a fact contradicts them. */
-import { and, asc, eq, inArray, isNull } from 'drizzle-orm'
-import type { PinnedMatch } from '../src/domain/facts.ts'
+import { and, asc, eq, inArray, isNotNull, isNull } from 'drizzle-orm'
+import type { PinnedMatch, RevokedMatch } from '../src/domain/facts.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { MATCH_RULES, type Match, type MatchRule } from '../src/domain/reconciliation.ts'
 import { bulkUpsert } from './bulk.ts'
@@ -36,6 +36,31 @@ export async function loadPinnedMatches(
     competitors: match.competitors,
     payoutIds: (payoutsOf.get(match.id) ?? []).map(({ payoutId }) => payoutId),
     bankEntryIds: (entriesOf.get(match.id) ?? []).map(({ bankEntryId }) => String(bankEntryId)),
+    period: match.period,
+  }))
+}
+
+/** Matches that were pinned once and that a fact contradicted, oldest first. */
+export async function loadRevokedMatches(
+  db: DbOrTx,
+  entities: readonly string[],
+): Promise<RevokedMatch[]> {
+  if (entities.length === 0) return []
+  const found = await db
+    .select()
+    .from(matches)
+    .where(and(inArray(matches.entity, [...entities]), isNotNull(matches.revokedRunId)))
+    .orderBy(asc(matches.id))
+  return found.map((match) => ({
+    matchId: String(match.id),
+    entity: match.entity,
+    rule: toRule(match.rule),
+    evidence: match.evidence,
+    competitors: match.competitors,
+    payoutIds: match.revokedPayoutIds ?? [],
+    bankEntryIds: match.revokedBankEntryIds ?? [],
+    period: match.period,
+    because: match.revokedBecause ?? '',
   }))
 }
 
@@ -52,15 +77,20 @@ function toRule(text: string): MatchRule {
 export async function revokeMatches(
   tx: Tx,
   runId: number,
-  revoked: readonly { readonly matchId: string; readonly because: string }[],
+  revoked: readonly { readonly pin: PinnedMatch; readonly because: string }[],
 ): Promise<void> {
-  for (const { matchId, because } of revoked) {
-    const id = Number(matchId)
+  for (const { pin, because } of revoked) {
+    const id = Number(pin.matchId)
     await tx.delete(matchPayouts).where(eq(matchPayouts.matchId, id))
     await tx.delete(matchBankEntries).where(eq(matchBankEntries.matchId, id))
     await tx
       .update(matches)
-      .set({ revokedRunId: runId, revokedBecause: because })
+      .set({
+        revokedRunId: runId,
+        revokedBecause: because,
+        revokedPayoutIds: pin.payoutIds,
+        revokedBankEntryIds: pin.bankEntryIds,
+      })
       .where(eq(matches.id, id))
   }
 }

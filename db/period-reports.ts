@@ -1,6 +1,6 @@
 /** The record of written reports and of the discrepancies that they named. */
 import { and, asc, desc, eq } from 'drizzle-orm'
-import type { Day } from '../src/domain/day.ts'
+import { type Day, parseDay } from '../src/domain/day.ts'
 import type { DiscrepancyRow } from '../src/domain/reconciliation.ts'
 import { bulkUpsert } from './bulk.ts'
 import type { DbOrTx, Tx } from './client.ts'
@@ -12,6 +12,8 @@ export interface WrittenReport {
   readonly entitySet: string
   readonly asOf: Day
   readonly manifestSha256: string
+  /** Items that it leaves open: discrepancies, payouts, rows and refunds. */
+  readonly openItems: number
   readonly discrepancies: readonly DiscrepancyRow[]
 }
 
@@ -21,10 +23,10 @@ export function entitySetOf(entities: readonly string[]): string {
 }
 
 export async function recordReport(tx: Tx, report: WrittenReport): Promise<void> {
-  const { runId, period, entitySet, asOf, manifestSha256 } = report
+  const { runId, period, entitySet, asOf, manifestSha256, openItems } = report
   const [row] = await tx
     .insert(periodReports)
-    .values({ runId, period, entitySet, asOf, manifestSha256 })
+    .values({ runId, period, entitySet, asOf, manifestSha256, openItems })
     .returning({ id: periodReports.id })
   if (row === undefined) throw new Error('the database did not return the id of the new report')
   await bulkUpsert(
@@ -56,6 +58,36 @@ export async function findPreviousManifest(db: DbOrTx, entitySet: string): Promi
   return row?.sha256 ?? null
 }
 
+/** The hash of the newest manifest on record of a period; null if there is none. */
+export async function findRecordedManifest(
+  db: DbOrTx,
+  period: string,
+  entitySet: string,
+): Promise<string | null> {
+  const [row] = await db
+    .select({ sha256: periodReports.manifestSha256 })
+    .from(periodReports)
+    .where(and(eq(periodReports.period, period), eq(periodReports.entitySet, entitySet)))
+    .orderBy(desc(periodReports.id))
+    .limit(1)
+  return row?.sha256 ?? null
+}
+
+/** The newest report on record of a period; null if there is none. */
+export async function findLastReport(
+  db: DbOrTx,
+  period: string,
+  entitySet: string,
+): Promise<{ asOf: Day; manifestSha256: string } | null> {
+  const [row] = await db
+    .select({ asOf: periodReports.asOf, manifestSha256: periodReports.manifestSha256 })
+    .from(periodReports)
+    .where(and(eq(periodReports.period, period), eq(periodReports.entitySet, entitySet)))
+    .orderBy(desc(periodReports.id))
+    .limit(1)
+  return row === undefined ? null : { ...row, asOf: parseDay(row.asOf) }
+}
+
 /** What the newest report of a period named; null if there is none. */
 export async function loadLastReported(
   db: DbOrTx,
@@ -78,4 +110,21 @@ export async function loadLastReported(
     .from(reportedDiscrepancies)
     .where(eq(reportedDiscrepancies.reportId, last.id))
     .orderBy(asc(reportedDiscrepancies.discrepancyId))
+}
+
+/** The newest report of each period of a set of entities, with the day on which it looked. */
+export async function loadLastReports(
+  db: DbOrTx,
+  entitySet: string,
+): Promise<{ period: string; asOf: Day; openItems: number }[]> {
+  const found = await db
+    .selectDistinctOn([periodReports.period], {
+      period: periodReports.period,
+      asOf: periodReports.asOf,
+      openItems: periodReports.openItems,
+    })
+    .from(periodReports)
+    .where(eq(periodReports.entitySet, entitySet))
+    .orderBy(asc(periodReports.period), desc(periodReports.id))
+  return found.map((report) => ({ ...report, asOf: parseDay(report.asOf) }))
 }

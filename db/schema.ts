@@ -22,6 +22,7 @@ import {
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core'
+import type { DiscrepancyRow, SummaryLine } from '../src/domain/reconciliation.ts'
 
 /**
  * Ids, keys and whatever else has an order of its own: compared byte by byte on every server, as the
@@ -349,6 +350,9 @@ export const matches = pgTable('matches', {
   /** The run that found it contradicted by a fact, and the fact. Its items are free again then. */
   revokedRunId: runId(),
   revokedBecause: text(),
+  /** What it tied, kept here once its items are free. */
+  revokedPayoutIds: jsonb().$type<readonly string[]>(),
+  revokedBankEntryIds: jsonb().$type<readonly string[]>(),
 })
 
 /** The payouts of pinned matches: each in one at most. */
@@ -389,6 +393,8 @@ export const periodReports = pgTable(
     runId: runId().notNull(),
     asOf: date({ mode: 'string' }).notNull(),
     manifestSha256: key().notNull(),
+    /** Items that it leaves open: discrepancies, payouts, rows and refunds. */
+    openItems: integer().notNull(),
     writtenAt: momentNow(),
   },
   (table) => [index().on(table.entitySet, table.period, table.id)],
@@ -413,5 +419,173 @@ export const reportedDiscrepancies = pgTable(
   (table) => [
     primaryKey({ columns: [table.entity, table.reportId, table.discrepancyId] }),
     index().on(table.entity, table.discrepancyId),
+  ],
+)
+
+/** What people decided; append-only, the latest on a subject counts. */
+export const decisions = pgTable(
+  'decisions',
+  {
+    entity: key().notNull(),
+    decisionNumber: bigint({ mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    /** `match`, `refuse`: payouts and bank entries that belong together, or do not. `accept`, `reopen`: a discrepancy. */
+    kind: key().notNull(),
+    discrepancyId: key(),
+    decidedBy: text().notNull(),
+    reason: text().notNull(),
+    decidedAt: momentNow(),
+    runId: runId().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.decisionNumber] }),
+    index().on(table.entity, table.discrepancyId),
+    check('decisions_kind', sql`${table.kind} in ('match', 'refuse', 'accept', 'reopen')`),
+    check(
+      'decisions_subject',
+      sql`(${table.kind} in ('accept', 'reopen')) = (${table.discrepancyId} is not null)`,
+    ),
+    check('decisions_signed', sql`${table.decidedBy} <> '' and ${table.reason} <> ''`),
+  ],
+)
+
+export const decisionPayouts = pgTable(
+  'decision_payouts',
+  {
+    entity: key().notNull(),
+    decisionNumber: bigint({ mode: 'number' }).notNull(),
+    payoutId: key().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.decisionNumber, table.payoutId] }),
+    index().on(table.entity, table.payoutId),
+    foreignKey({
+      columns: [table.entity, table.decisionNumber],
+      foreignColumns: [decisions.entity, decisions.decisionNumber],
+    }),
+  ],
+)
+
+export const decisionBankEntries = pgTable(
+  'decision_bank_entries',
+  {
+    entity: key().notNull(),
+    decisionNumber: bigint({ mode: 'number' }).notNull(),
+    bankEntryId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => bankEntries.id),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.decisionNumber, table.bankEntryId] }),
+    index().on(table.bankEntryId),
+    foreignKey({
+      columns: [table.entity, table.decisionNumber],
+      foreignColumns: [decisions.entity, decisions.decisionNumber],
+    }),
+  ],
+)
+
+/** Amounts in JSON: decimal text of the minor units, as a JSON number is not exact beyond 2^53. */
+type MinorAsText<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: string | null }
+export type SignedSummaryLine = MinorAsText<SummaryLine, 'amountMinor'>
+export type SignedDiscrepancy = MinorAsText<
+  DiscrepancyRow,
+  'differenceMinor' | 'expectedMinor' | 'actualMinor'
+>
+
+/** Periods that were signed off. One that was opened again keeps its record; a new close is a new row. */
+export const periodCloses = pgTable(
+  'period_closes',
+  {
+    id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    period: key().notNull(),
+    firstDay: date({ mode: 'string' }).notNull(),
+    lastDay: date({ mode: 'string' }).notNull(),
+    /** The same days as instants, half open, in the time zone in which they were signed. */
+    startS: epochSeconds().notNull(),
+    endS: epochSeconds().notNull(),
+    /** As in `period_reports`. */
+    entitySet: key().notNull(),
+    closedBy: text().notNull(),
+    reason: text(),
+    closedAt: momentNow(),
+    runId: runId().notNull(),
+    /** The day as of which the signed report was made. */
+    reportAsOf: date({ mode: 'string' }).notNull(),
+    manifestSha256: key().notNull(),
+    csvDialect: key().notNull(),
+    /** The lines of the signed `summary.csv`, and the rows of the signed `discrepancies.csv`. */
+    controlTotals: jsonb().$type<readonly SignedSummaryLine[]>().notNull(),
+    discrepancies: jsonb().$type<readonly SignedDiscrepancy[]>().notNull(),
+    reopenedRunId: runId(),
+    reopenedBy: text(),
+    reopenReason: text(),
+    reopenedAt: timestamp({ withTimezone: true, mode: 'string' }),
+  },
+  (table) => [
+    uniqueIndex('period_closes_standing')
+      .on(table.period)
+      .where(sql`${table.reopenedRunId} is null`),
+    check('period_closes_days', sql`${table.firstDay} <= ${table.lastDay}`),
+  ],
+)
+
+/** The files of a signed report, to the byte. */
+export const signedFiles = pgTable(
+  'signed_files',
+  {
+    closeId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => periodCloses.id),
+    name: key().notNull(),
+    sha256: key().notNull(),
+    content: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.closeId, table.name] })],
+)
+
+/** Ledger rows of a closed period as they stood when it was signed. */
+export const signedBalanceTransactions = pgTable(
+  'signed_balance_transactions',
+  {
+    entity: key().notNull(),
+    closeId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => periodCloses.id),
+    id: key().notNull(),
+    kind: key().notNull(),
+    currency: key().notNull(),
+    amountMinor: minor().notNull(),
+    feeMinor: minor().notNull(),
+    netMinor: minor().notNull(),
+    paymentId: key(),
+    refundId: key(),
+    payoutId: key(),
+    includedInPayoutId: key(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.closeId, table.id] })],
+)
+
+/** Mails, recorded before they are handed over and after. The same result goes to the same people once. */
+export const mailDeliveries = pgTable(
+  'mail_deliveries',
+  {
+    id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    period: key().notNull(),
+    /** Addresses in order, joined by a comma. */
+    recipients: key().notNull(),
+    /** Hash of the text and of what is attached: what "the same result" means. */
+    resultSha256: key().notNull(),
+    runId: runId().notNull(),
+    /** `sending` (the answer is not known), `sent`, `failed`. */
+    state: key().notNull(),
+    attempts: integer().notNull(),
+    /** What the mail server said; null unless it failed. */
+    fault: text(),
+    firstAttemptAt: momentNow(),
+    lastAttemptAt: momentNow(),
+  },
+  (table) => [
+    uniqueIndex('mail_deliveries_once').on(table.period, table.recipients, table.resultSha256),
+    check('mail_deliveries_state', sql`${table.state} in ('sending', 'sent', 'failed')`),
   ],
 )

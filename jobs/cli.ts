@@ -9,9 +9,24 @@ import { pathToFileURL } from 'node:url'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { Config, Environment } from '../src/config.ts'
 import { EXIT, type ExitCode, UsageFault } from '../src/errors.ts'
-import type { CommandIo } from './command.ts'
+import type { CommandIo, DecideFlags } from './command.ts'
+import {
+  readCloseFlags,
+  readPairFlags,
+  readReopenFlags,
+  readVerdictFlags,
+  type TypedCloseFlags,
+  type TypedPairFlags,
+  type TypedReopenFlags,
+  type TypedVerdictFlags,
+} from './decide-flags.ts'
 import { failureJson, failureOf, failureText } from './fault-text.ts'
-import { readPath, readReconcileFlags, type TypedReconcileFlags } from './reconcile-flags.ts'
+import {
+  readAsOf,
+  readPath,
+  readReconcileFlags,
+  type TypedReconcileFlags,
+} from './reconcile-flags.ts'
 import { type CliIo, Interruption, runCommand } from './run-command.ts'
 import { appVersion } from './version.ts'
 
@@ -43,7 +58,40 @@ Examples:
 const IMPORT_EXAMPLES = `
 Examples:
   npm run import-bank -- statement.xml
-  npm run import-bank -- downloads/*.xml --dry-run`
+  npm run import-bank -- downloads/*.xml --dry-run
+  npm run import-bank -- operations.csv --account FR7630006000011234567890189
+  npm run import-bank -- operations.csv --format csv --profile credit-mutuel-cic`
+
+/** The flags of `import-bank` as they were typed. */
+interface TypedImportFlags {
+  readonly format?: string
+  readonly profile?: string
+  readonly account?: string
+  readonly dryRun?: true
+  readonly json?: true
+}
+
+const DECIDE_EXAMPLES = `
+Examples:
+  npm run decide -- match --payout payout_11k… --bank 2024032000012 --by Marie --reason "payment advice of 20 March"
+  npm run decide -- refuse --payout payout_11k… --bank 2024032000012 --by Marie --reason "belongs to the other shop"
+  npm run decide -- accept --discrepancy disc_0123456789abcdef --by Marie --reason "bank charge, booked"
+  npm run decide -- reopen --discrepancy disc_0123456789abcdef --by Marie --reason "Alma paid after all"`
+
+const CLOSE_EXAMPLES = `
+Examples:
+  npm run close -- --week 2024-W12 --by Marie
+  npm run reopen -- --week 2024-W12 --by Marie --reason "the bank sent a corrected statement"`
+
+const NIGHTLY_EXAMPLES = `
+Examples:
+  npm run nightly
+  npm run nightly -- --as-of 2024-03-25`
+
+const EXPLAIN_EXAMPLES = `
+Examples:
+  npm run explain -- payout_11xWHrMPGnimx7YuAKTXnRqwnGyAS0yz8W
+  npm run explain -- disc_0123456789abcdef --as-of 2024-04-05`
 
 /** What one parsed command line asks for. */
 type Request = (io: CommandIo) => Promise<ExitCode>
@@ -76,7 +124,10 @@ export async function runCli(
     if (json) io.out(failureJson(failure))
     return failure.exitCode
   }
-  return request === null ? EXIT.usage : runCommand(io, { json, debug }, request)
+  if (request === null) return EXIT.usage
+  const exitCode = await runCommand(io, { json, debug }, request)
+  // To stop is what a schedule waits for.
+  return argv[0] === 'schedule' && io.signal.reason instanceof Interruption ? EXIT.done : exitCode
 }
 
 function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => void): Command {
@@ -108,6 +159,7 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     .option('--bank <file>', 'a bank file besides the inbox; may be given several times', each)
     .option('--out <dir>', 'write to DIR/<period>/ instead of REPORTS_DIR', once)
     .option('--mail', 'send the report as well')
+    .option('--fec', 'write the journal as a French FEC file as well')
     .option('--dry-run', 'store, mail and write nothing; print what would change')
     .option('--json', 'print the summary as JSON on standard output, and nothing else there')
     .option('--fail-on-discrepancy', 'exit with 8 instead of 0 when something is open')
@@ -125,21 +177,161 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
   program
     .command('import-bank')
     .summary('bank files only')
-    .description('Takes in bank files: camt.053 or the canonical CSV, recognised by content.')
+    .description(
+      'Takes in bank files of any format that is read, recognised by content, and tells of each what it is and what was new.',
+    )
     .argument('<files...>', 'bank files')
+    .option('--format <format>', 'read them as this format, whatever they look like', once)
+    .option('--profile <name>', 'read CSV files by this profile, whatever their columns', once)
+    .option('--account <iban>', 'the account of which they are, where they do not name it', once)
     .option('--dry-run', 'store nothing; print what would go in')
     .option('--json', 'print the outcome as JSON on standard output, and nothing else there')
     .addHelpText('after', IMPORT_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
-    .action((typed: readonly string[], flags: { dryRun?: true; json?: true }) => {
+    .action((typed: readonly string[], flags: TypedImportFlags) => {
       const files = typed.map((path) => readPath('FILE', path, io.cwd))
       ask(async (commandIo) => {
         const config = await settings()
         const { importBankCommand } = await import('./compose.ts')
         return importBankCommand(
           config,
-          { files, dryRun: flags.dryRun ?? false, json: flags.json ?? false },
+          {
+            files,
+            format: flags.format ?? null,
+            profile: flags.profile ?? null,
+            account: flags.account ?? null,
+            dryRun: flags.dryRun ?? false,
+            json: flags.json ?? false,
+          },
           commandIo,
         )
+      })
+    })
+
+  program
+    .command('nightly')
+    .summary('what cron runs once a night')
+    .description(
+      'Reconciles the week in progress and every earlier week that still has open items, then mails what is new.',
+    )
+    .option('--as-of <day>', "that day's night (default: today)", once)
+    .addHelpText('after', NIGHTLY_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: { asOf?: string }) => {
+      const asOf = readAsOf(typed.asOf)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { nightlyCommand } = await import('./nightly.ts')
+        return nightlyCommand(config, { asOf }, commandIo)
+      })
+    })
+
+  program
+    .command('schedule')
+    .summary('stay up and run nightly by the clock')
+    .description(
+      'Stays up and runs nightly at NIGHTLY_CRON in BUSINESS_TIME_ZONE, never two at once. SIGTERM ends it cleanly.',
+    )
+    .addHelpText('after', EXIT_CODES + '\n' + SETTINGS)
+    .action(() => {
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { scheduleCommand } = await import('./schedule.ts')
+        return scheduleCommand(config, commandIo, () => runCli(['nightly'], env, io))
+      })
+    })
+
+  program
+    .command('explain')
+    .summary('everything known about one id')
+    .description(
+      'Tells everything that is stored about one payout, balance transaction, payment, refund, bank reference or discrepancy: the rows, the match, the rule and its evidence, the lines that came close and what stopped each, decisions, reports. Fetches, stores and pins nothing.',
+    )
+    .argument('<id>', 'the id, as the reports print it')
+    .option('--as-of <day>', 'the day that counts as today (default: today)', once)
+    .option('--json', 'print it as JSON on standard output, and nothing else there')
+    .addHelpText('after', EXPLAIN_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((id: string, typed: { asOf?: string; json?: true }) => {
+      const asOf = readAsOf(typed.asOf)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { explainCommand } = await import('./explain.ts')
+        return explainCommand(config, { id, asOf, json: typed.json ?? false }, commandIo)
+      })
+    })
+
+  const decide = program
+    .command('decide')
+    .summary('confirm or refuse a match, accept or reopen a discrepancy')
+    .description(
+      'Records what a person decided, with name and reason. Nothing is ever changed or removed: the latest decision on a subject counts, in every report from then on.',
+    )
+    .addHelpText('after', DECIDE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+  const askDecide = (flags: DecideFlags): void =>
+    ask(async (commandIo) => {
+      const config = await settings()
+      if ('entity' in flags) checkEntity(flags.entity, config)
+      const { decideCommand } = await import('./decide.ts')
+      return decideCommand(config, flags, commandIo)
+    })
+  for (const [kind, summary] of [
+    ['match', 'these bank lines are this payout'],
+    ['refuse', 'this bank line is not this payout, whatever a rule may say'],
+  ] as const) {
+    signed(decide.command(kind).summary(summary).description(`Records: ${summary}.`))
+      .requiredOption(
+        '--payout <id>',
+        kind === 'match'
+          ? 'the payout, or several that came as one line, separated by commas'
+          : 'the payout',
+        once,
+      )
+      .requiredOption(
+        '--bank <ref>',
+        'bank_reference of the line or lines, separated by commas; FILE:LINE, REF@ACCOUNT or REF@DAY where several share it',
+        once,
+      )
+      .option('--entity <name>', 'whose payout it is, where two have the same id', once)
+      .addHelpText('after', DECIDE_EXAMPLES)
+      .action((typed: TypedPairFlags) => askDecide(readPairFlags(kind, typed)))
+  }
+  for (const [kind, summary] of [
+    ['accept', 'this discrepancy is written off'],
+    ['reopen', 'this discrepancy was accepted and is open again'],
+  ] as const) {
+    signed(decide.command(kind).summary(summary).description(`Records: ${summary}.`))
+      .requiredOption('--discrepancy <id>', 'discrepancy_id of a report', once)
+      .addHelpText('after', DECIDE_EXAMPLES)
+      .action((typed: TypedVerdictFlags) => askDecide(readVerdictFlags(kind, typed)))
+  }
+
+  ofPeriod(program.command('close'))
+    .summary('sign a period off')
+    .description(
+      'Freezes the report of a period that is over and whose totals tie. From then on its files stay as they are, and later changes are reported as late_change. Open items carry over.',
+    )
+    .requiredOption('--by <name>', 'who signs', once)
+    .option('--reason <text>', 'anything worth keeping with it', once)
+    .option('--as-of <day>', 'the day that counts as today (default: today)', once)
+    .option('--out <dir>', 'the report is in DIR/<period>/ instead of REPORTS_DIR', once)
+    .addHelpText('after', CLOSE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: TypedCloseFlags) => {
+      const flags = readCloseFlags(typed, io.cwd)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { closeCommand } = await import('./close.ts')
+        return closeCommand(config, flags, commandIo)
+      })
+    })
+
+  signed(ofPeriod(program.command('reopen')))
+    .summary('open a closed period again')
+    .description('Opens a closed period again: its report is written anew from then on.')
+    .addHelpText('after', CLOSE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: TypedReopenFlags) => {
+      const flags = readReopenFlags(typed)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { reopenCommand } = await import('./close.ts')
+        return reopenCommand(config, flags, commandIo)
       })
     })
 
@@ -177,6 +369,22 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     })
 
   return program
+}
+
+/** A command about one period. */
+function ofPeriod(command: Command): Command {
+  return command
+    .option('--week <week>', 'an ISO week, such as 2024-W12', once)
+    .option('--month <month>', 'a month, such as 2024-03', once)
+    .option('--from <day>', 'the first day of a range', once)
+    .option('--to <day>', 'the last day of the range, itself included', once)
+}
+
+/** A command that a person answers for. */
+function signed(command: Command): Command {
+  return command
+    .requiredOption('--by <name>', 'who decides', once)
+    .requiredOption('--reason <text>', 'why', once)
 }
 
 /** Settings are read when a command runs, so that help and usage errors do not wait for them. */

@@ -32,6 +32,8 @@ export interface ReconcileFlags {
   /** Absolute path of the folder in which the period's folder is written; null: the configured one. */
   readonly out: string | null
   readonly mail: boolean
+  /** The journal in the layout of the French tax authority as well. */
+  readonly fec: boolean
   /** Nothing is stored, mailed or written. */
   readonly dryRun: boolean
   /** The summary as one JSON document on standard output, instead of the text for people. */
@@ -39,10 +41,52 @@ export interface ReconcileFlags {
   readonly failOnDiscrepancy: boolean
 }
 
+/** Who decided, and why: one line each, not empty. */
+interface Signature {
+  readonly by: string
+  readonly reason: string
+}
+
+/** The flags of `decide`, by what is decided. */
+export type DecideFlags = Signature &
+  (
+    | {
+        readonly kind: 'match' | 'refuse'
+        readonly payoutIds: readonly string[]
+        /** References of bank lines as they were typed, separated by commas. */
+        readonly bank: string
+        /** Null: the entity whose ledger has the payout. */
+        readonly entity: string | null
+      }
+    | { readonly kind: 'accept' | 'reopen'; readonly discrepancyId: string }
+  )
+
+/** The flags of `close`. */
+export interface CloseFlags {
+  readonly period: Period
+  /** The day that counts as today; null: today in the business time zone. */
+  readonly asOf: Day | null
+  /** Absolute path of the folder in which the report to sign was written; null: the configured one. */
+  readonly out: string | null
+  readonly by: string
+  readonly reason: string | null
+}
+
+/** The flags of `reopen`. */
+export interface ReopenFlags extends Signature {
+  readonly period: Period
+}
+
 /** The flags of `import-bank`. */
 export interface ImportBankFlags {
   /** Absolute paths, at least one. */
   readonly files: readonly string[]
+  /** The format of the files, whatever they look like; null: as they look. */
+  readonly format: string | null
+  /** The name of the profile by which CSV files are read; null: the one that fits. */
+  readonly profile: string | null
+  /** The own account of which the files are, as it was typed; null: as they say. */
+  readonly account: string | null
   readonly dryRun: boolean
   readonly json: boolean
 }

@@ -3,9 +3,19 @@ import { startRun, finishRun } from '../db/runs.ts'
 import type { Db } from '../db/client.ts'
 import { type OpenDatabase, openDatabase } from '../db/open.ts'
 import { withRunLock } from '../db/run-lock.ts'
+import { loadProfiles } from '../src/bank/profile-files.ts'
+import {
+  AS_THE_FILE_SAYS,
+  BANK_FORMATS,
+  CSV_FORMAT,
+  type ReadingOptions,
+} from '../src/bank/read-file.ts'
+import { parseAccount } from '../src/bank/reader.ts'
 import type { Config } from '../src/config.ts'
 import type { Day } from '../src/domain/day.ts'
-import { EXIT, type ExitCode, Fault } from '../src/errors.ts'
+import { InvalidValue } from '../src/domain/invalid-value.ts'
+import { EXIT, type ExitCode, Fault, UsageFault } from '../src/errors.ts'
+import { hasValidCheckDigits } from '../src/setting-values.ts'
 import type { CommandIo, ImportBankFlags } from './command.ts'
 import { importBankFiles } from './import-bank.ts'
 import { importJson, importText } from './print-import.ts'
@@ -88,15 +98,56 @@ export async function importBankCommand(
   flags: ImportBankFlags,
   io: CommandIo,
 ): Promise<ExitCode> {
+  const reading = await readingOptions(config, flags)
   const opened = await useDatabase(config, io)
   const args = { command: 'import-bank', period: null, asOf: null, dryRun: flags.dryRun }
   return withRun(opened, args, async (db, runId) => {
     const imported = await importBankFiles(
       { db, progress: io.progress },
-      { runId, inbox: null, files: flags.files },
+      { runId, inbox: null, files: flags.files, reading },
     )
     io.out(flags.json ? importJson(imported) : importText(imported, flags.dryRun))
     return imported.rejected.length > 0 ? EXIT.inputRejected : EXIT.done
+  })
+}
+
+/** How bank files are read when nothing is said of them: as they say, also by the user's profiles. */
+export async function inboxReading({ bankProfilesDir }: Config): Promise<ReadingOptions> {
+  return { ...AS_THE_FILE_SAYS, profiles: await loadProfiles(bankProfilesDir) }
+}
+
+/** @throws UsageFault naming the flag, what was found and what was expected. */
+async function readingOptions(
+  config: Config,
+  { format, profile, account }: ImportBankFlags,
+): Promise<ReadingOptions> {
+  const options = await inboxReading(config)
+  const choose = (flag: string, found: string | null, known: readonly string[]): void => {
+    if (found === null || known.includes(found)) return
+    throw new UsageFault(`${flag}: found "${found}", expected one of ${known.join(', ')}`)
+  }
+  choose('--format', format, BANK_FORMATS)
+  choose(
+    '--profile',
+    profile,
+    options.profiles.map(({ name }) => name),
+  )
+  if (profile !== null && format !== null && format !== CSV_FORMAT) {
+    throw new UsageFault(`--profile: profiles are of CSV files, and --format says ${format}`)
+  }
+  return { ...options, format, profile, account: readAccount(account) }
+}
+
+function readAccount(typed: string | null): string | null {
+  if (typed === null) return null
+  try {
+    const account = parseAccount(typed)
+    if (hasValidCheckDigits(account)) return account
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error
+  }
+  throw new UsageFault(`--account: found "${typed}", expected an IBAN whose check digits fit`, {
+    hint: 'Copy it from a statement: at least one character of it is wrong.',
   })
 }
 

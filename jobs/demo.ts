@@ -3,13 +3,14 @@
  * answers over real HTTP, sample bank statements lie in an inbox, and the real `reconcile` does
  * week 2024-W12 on the embedded Postgres. Its data live apart, under `var/demo`.
  */
-import { rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { EXIT } from '../src/errors.ts'
 import { writeBankFiles } from '../src/sandbox/bank-files.ts'
 import { type Planted, plantDemo } from '../src/sandbox/plant.ts'
 import { startSandbox } from '../src/sandbox/server.ts'
-import { createWorld, DEMO_API_KEY, DEMO_WEEK } from '../src/sandbox/world.ts'
+import { createWorld, DEMO_API_KEY, DEMO_WEEK, type SandboxWorld } from '../src/sandbox/world.ts'
 import { processIo, runCli } from './cli.ts'
 
 /** The night on which the demo is: the sample world ends then. */
@@ -21,6 +22,7 @@ async function demo(): Promise<number> {
   const inbox = join(dataDir, 'inbox')
   const world = createWorld()
   const planted = plantDemo(world)
+  await forgetOtherWorld(dataDir, world)
   const sandbox = await startSandbox({ world })
   try {
     io.out(`A sandbox of Alma answers at ${sandbox.url}, with a small shop's sales of six weeks.\n`)
@@ -46,6 +48,26 @@ async function demo(): Promise<number> {
   } finally {
     await sandbox.close()
   }
+}
+
+/**
+ * The sample world of another version is another merchant's past: kept beside this one's it would show
+ * as changed rows and statements that do not fit together.
+ */
+async function forgetOtherWorld(dataDir: string, world: SandboxWorld): Promise<void> {
+  const marker = join(dataDir, 'world.sha256')
+  const fingerprint = createHash('sha256').update(worldText(world)).digest('hex')
+  const kept = await readFile(marker, 'utf8').catch(() => null)
+  if (kept === fingerprint) return
+  await rm(dataDir, { recursive: true, force: true })
+  await mkdir(dataDir, { recursive: true })
+  await writeFile(marker, fingerprint)
+}
+
+function worldText(world: SandboxWorld): string {
+  return JSON.stringify(world, (_, value: unknown) =>
+    value instanceof Map || value instanceof Set ? Array.from<unknown>(value) : value,
+  )
 }
 
 function epilogue(planted: readonly Planted[], reports: string, cwd: string): string {

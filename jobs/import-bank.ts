@@ -20,11 +20,19 @@ import {
   knownAccount,
   newEntries,
   remember,
+  type Suspect,
 } from '../src/bank/new-entries.ts'
-import { type BankFileReading, readBankFile, refuseSize } from '../src/bank/read-file.ts'
+import {
+  AS_THE_FILE_SAYS,
+  type BankFileReading,
+  readBankFile,
+  type ReadingOptions,
+  refuseSize,
+} from '../src/bank/read-file.ts'
 import { type BalanceState, balanceState } from '../src/domain/bank-statement.ts'
+import { groupBy } from '../src/domain/collections.ts'
 import { type Day, maxDay, minDay } from '../src/domain/day.ts'
-import { sumOf } from '../src/domain/money.ts'
+import { type Currency, formatAmount, sumOf } from '../src/domain/money.ts'
 import { InputFault, UnavailableFault } from '../src/errors.ts'
 import type { Progress } from '../src/progress.ts'
 
@@ -42,9 +50,25 @@ export interface ImportedBankFile {
   /** Booked entries in it, of which some were known from other files. */
   readonly entries: number
   readonly newEntries: number
+  /** Entries that were known, and were not taken in again. */
   readonly duplicates: number
+  /** Entries that probably were known in other words, and were not taken in either. */
+  readonly suspected: number
   /** The worst of its statements: `failed`, else `unverifiable`, else `verified`. */
   readonly balanceState: BalanceState
+}
+
+/** An entry that was not taken in because an earlier one of its account, day and amount is probably the same. */
+export interface SuspectedDuplicate {
+  readonly file: string
+  /** Where it stands in its file: `line 14`. */
+  readonly place: string
+  readonly account: string
+  readonly day: Day
+  readonly amountMinor: bigint
+  readonly currency: Currency
+  /** The file that brought the entry as which it was taken. */
+  readonly earlierFile: string
 }
 
 export interface BankImport {
@@ -53,6 +77,8 @@ export interface BankImport {
   readonly rejected: readonly { readonly name: string; readonly fault: InputFault }[]
   /** Files that were imported before, by their content. */
   readonly alreadyKnown: number
+  /** In order of file and place. */
+  readonly suspected: readonly SuspectedDuplicate[]
 }
 
 interface ImportDeps {
@@ -68,6 +94,8 @@ interface ImportArgs {
   readonly files: readonly string[]
   /** Nothing stays stored; the result tells what would. `runId` is not used then. */
   readonly dryRun?: boolean
+  /** How files are read; by default as they say themselves, with the profiles of the tool. */
+  readonly reading?: ReadingOptions
 }
 
 /**
@@ -102,7 +130,7 @@ class DryRunEnds extends Error {}
 async function importAll(
   db: DbOrTx,
   progress: Progress,
-  { runId, inbox, files: given }: ImportArgs,
+  { runId, inbox, files: given, reading: options = AS_THE_FILE_SAYS }: ImportArgs,
 ): Promise<BankImport> {
   const listed = inbox === null ? { files: [], notes: [] } : await listInbox(inbox)
   for (const note of listed.notes) progress.note(note)
@@ -110,6 +138,7 @@ async function importAll(
   const known = await knownBankFiles(db)
   const files: ImportedBankFile[] = []
   const rejected: { name: string; fault: InputFault }[] = []
+  const suspected: SuspectedDuplicate[] = []
   let alreadyKnown = 0
   const step = progress.step('bank files', 'files', paths.length)
   for (const file of paths) {
@@ -119,7 +148,7 @@ async function importAll(
       if (known.has(sha256)) {
         alreadyKnown += 1
       } else {
-        const reading = await readBankFile(bytes, file.name)
+        const reading = await readBankFile(bytes, file.name, options)
         for (const note of reading.notes) progress.note(note)
         const stored = await db.transaction((tx) =>
           storeReading(tx, progress, reading, {
@@ -130,7 +159,8 @@ async function importAll(
           }),
         )
         known.add(sha256)
-        files.push(stored)
+        files.push(stored.file)
+        suspected.push(...stored.suspected)
       }
     } catch (error) {
       if (!(error instanceof InputFault)) throw error
@@ -139,7 +169,7 @@ async function importAll(
     step.advance(1)
   }
   step.done(`${files.length} imported, ${alreadyKnown} known already, ${rejected.length} rejected`)
-  return { files, rejected, alreadyKnown }
+  return { files, rejected, alreadyKnown, suspected }
 }
 
 /** What concerns one file only rejects it; a disk or share that fails concerns all of them. */
@@ -187,33 +217,34 @@ async function storeReading(
   progress: Progress,
   reading: BankFileReading,
   facts: FileFacts,
-): Promise<ImportedBankFile> {
-  const { format, formatVersion } = reading
+): Promise<{ file: ImportedBankFile; suspected: SuspectedDuplicate[] }> {
+  const { format, formatVersion, hasUniqueReferences } = reading
   const statements = reading.statements.map((statement) => {
     const movementMinor = sumOf(statement.entries.map(({ amountMinor }) => amountMinor))
     return {
       statement,
       movementMinor,
       balanceState: balanceState(statement, movementMinor),
-      fingerprints: statement.entries.map(fingerprint),
+      fingerprints: statement.entries.map((entry) => fingerprint(entry, hasUniqueReferences)),
     }
   })
   const fileId = await insertBankFile(tx, { ...facts, format, formatVersion })
   // What is stored is looked up before this file's own statements are stored.
-  const known = await loadKnown(tx, statements)
+  const { known, fileNames } = await loadKnown(tx, statements)
   const ids = await insertBankStatements(
     tx,
     fileId,
     statements.map((incoming, index) => ({ ...incoming, positionInFile: index + 1 })),
   )
   const rows: NewBankEntry[] = []
+  const suspected: SuspectedDuplicate[] = []
   for (const [index, incoming] of statements.entries()) {
     const statementId = ids.get(index + 1)
     const account = known.get(accountKey(incoming))
     if (statementId === undefined || account === undefined) {
       throw new Error(`statement ${index + 1} of ${facts.name} was not stored`)
     }
-    const { entries, doubts } = newEntries(incoming, account)
+    const { entries, suspects, doubts } = newEntries(incoming, account)
     remember(
       account,
       { ...incoming, ...daysAndBalances(incoming), source: statementId, isSameFile: true },
@@ -228,10 +259,42 @@ async function storeReading(
         fingerprintRank: rank,
       })
     }
+    suspected.push(...suspects.map((suspect) => toSuspected(facts.name, suspect, fileNames)))
     for (const note of doubtNotes(facts.name, incoming, doubts)) progress.note(note)
   }
   await insertBankEntries(tx, rows)
-  return outcomeOf(facts, reading, statements, rows.length)
+  for (const note of suspectedNotes(suspected)) progress.note(note)
+  const counts = { added: rows.length, suspected: suspected.length }
+  return { file: outcomeOf(facts, reading, statements, counts), suspected }
+}
+
+function toSuspected(
+  file: string,
+  { entry, known }: Suspect,
+  fileNames: ReadonlyMap<number, string>,
+): SuspectedDuplicate {
+  const { place, account, bookingDay, amountMinor, currency } = entry
+  const earlierFile = fileNames.get(known.source) ?? file
+  return { file, place, account, day: bookingDay, amountMinor, currency, earlierFile }
+}
+
+const SUSPECTED_SHOWN_MAX = 10
+
+/** What a person should look at, at most a few for each file; none is left unsaid. */
+export function suspectedNotes(suspected: readonly SuspectedDuplicate[]): string[] {
+  return [...groupBy(suspected, ({ file }) => file)].flatMap(([file, ofFile]) => {
+    const shown = ofFile
+      .slice(0, SUSPECTED_SHOWN_MAX)
+      .map(
+        ({ place, day, amountMinor, currency, account, earlierFile }) =>
+          `${place} (${formatAmount(amountMinor, currency)} ${currency} of ${day} on ${account}, as in ${earlierFile})`,
+      )
+    const more = ofFile.length - shown.length
+    const them = ofFile.length === 1 ? 'an entry that is' : `${ofFile.length} entries that are`
+    return [
+      `${file} holds ${them} probably known from another file in other words, and not counted again: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}. If both are there at the bank, import a statement with balances for these days, which proves it; otherwise leave only one kind of file for an account in the inbox.`,
+    ]
+  })
 }
 
 function accountKey({ statement: { account, currency } }: IncomingStatement): string {
@@ -247,7 +310,7 @@ function daysAndBalances({ statement }: IncomingStatement) {
 async function loadKnown(
   tx: Tx,
   statements: readonly IncomingStatement[],
-): Promise<Map<string, KnownAccount>> {
+): Promise<{ known: Map<string, KnownAccount>; fileNames: Map<number, string> }> {
   const spans = new Map<string, { account: string; currency: string; fromDay: Day; toDay: Day }>()
   for (const incoming of statements) {
     const { account, currency, entries, ...days } = incoming.statement
@@ -262,8 +325,10 @@ async function loadKnown(
     spans.set(key, span)
   }
   const known = new Map<string, KnownAccount>()
+  const fileNames = new Map<number, string>()
   for (const [key, span] of spans) {
     const stored = await loadComparable(tx, { ...span, fingerprintVersion: FINGERPRINT_VERSION })
+    for (const { id, fileName } of stored.statements) fileNames.set(id, fileName)
     known.set(
       key,
       knownAccount(
@@ -280,7 +345,7 @@ async function loadKnown(
       ),
     )
   }
-  return known
+  return { known, fileNames }
 }
 
 const DAYS_SHOWN_MAX = 3
@@ -315,7 +380,7 @@ function outcomeOf(
   { sha256, name }: FileFacts,
   { format, formatVersion }: BankFileReading,
   statements: readonly IncomingStatement[],
-  added: number,
+  { added, suspected }: { readonly added: number; readonly suspected: number },
 ): ImportedBankFile {
   const states = new Set(statements.map((incoming) => incoming.balanceState))
   const [first, ...others] = statements.map(({ statement }) => statement)
@@ -334,7 +399,8 @@ function outcomeOf(
       first === undefined ? null : others.reduce((day, its) => maxDay(day, its.toDay), first.toDay),
     entries,
     newEntries: added,
-    duplicates: entries - added,
+    duplicates: entries - added - suspected,
+    suspected,
     balanceState: worst(states),
   }
 }

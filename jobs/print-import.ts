@@ -1,5 +1,6 @@
 /** What an import of bank files did, for people and for machines. */
 import { jsonText } from '../reports/summary-json.ts'
+import { formatAmount } from '../src/domain/money.ts'
 import type { BankImport, ImportedBankFile } from './import-bank.ts'
 
 export function importText(imported: BankImport, dryRun: boolean): string {
@@ -16,7 +17,7 @@ export function importText(imported: BankImport, dryRun: boolean): string {
 function fileLine(file: ImportedBankFile): string {
   const format = [file.format, file.formatVersion].filter((part) => part !== null).join(' ')
   const days = file.fromDay === file.toDay ? file.fromDay : `${file.fromDay} to ${file.toDay}`
-  return `${file.name}: ${format}, ${file.accounts.join(', ')}, ${days}, ${file.entries} entries (${file.newEntries} new, ${file.duplicates} known), balances ${file.balanceState}`
+  return `${file.name}: ${format}, ${file.accounts.join(', ')}, ${days}, ${file.entries} entries (${file.newEntries} new, ${file.duplicates} known, ${file.suspected} suspected duplicates), balances ${file.balanceState}`
 }
 
 export function importJson(imported: BankImport): string {
@@ -32,6 +33,7 @@ export function importJson(imported: BankImport): string {
       entries: file.entries,
       new_entries: file.newEntries,
       duplicates: file.duplicates,
+      suspected: file.suspected,
       balance_state: file.balanceState,
     })),
     rejected: imported.rejected.map(({ name, fault }) => ({
@@ -40,5 +42,14 @@ export function importJson(imported: BankImport): string {
       hint: fault.hint ?? null,
     })),
     already_known: imported.alreadyKnown,
+    suspected: imported.suspected.map((one) => ({
+      file: one.file,
+      place: one.place,
+      account: one.account,
+      day: one.day,
+      amount: formatAmount(one.amountMinor, one.currency),
+      currency: one.currency,
+      earlier_file: one.earlierFile,
+    })),
   })
 }

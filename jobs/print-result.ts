@@ -10,18 +10,19 @@ import type { BankImport } from './import-bank.ts'
 /** Discrepancies told on the terminal; the CSV holds all of them. */
 const TOLD_MAX = 40
 
+/** @param notes what is missing from the report, each as a sentence. */
 export function resultText(
   reconciliation: Reconciliation,
   written: WrittenReports,
-  shortfalls: readonly { readonly note: string }[],
+  notes: readonly string[],
 ): string {
   const where = written.changed
     ? `Reports: ${written.dir}`
     : `Reports: ${written.dir} (unchanged, byte for byte)`
   return text([
-    ...shortfalls.map(({ note }) => `! ${note}`),
+    ...notes.map((note) => `! ${note}`),
     ...overview(reconciliation),
-    ...told(reconciliation),
+    ...told(reconciliation, notes),
     '',
     where,
   ])
@@ -34,6 +35,7 @@ export function dryRunText(
     | readonly { readonly discrepancyId: string; readonly code: string; readonly status: string }[]
     | null,
   imported: BankImport,
+  notes: readonly string[],
 ): string {
   const statusBefore = new Map(before?.map(({ discrepancyId, status }) => [discrepancyId, status]))
   const now = new Set(reconciliation.discrepancies.map(({ discrepancyId }) => discrepancyId))
@@ -49,6 +51,7 @@ export function dryRunText(
     ({ name, newEntries }) => `  + ${name} with ${newEntries} new bank entries`,
   )
   return text([
+    ...notes.map((note) => `! ${note}`),
     ...overview(reconciliation),
     '',
     'Dry run: nothing was stored, mailed or written. It would change:',
@@ -56,9 +59,15 @@ export function dryRunText(
   ])
 }
 
-export function resultJson(reconciliation: Reconciliation, written: WrittenReports | null): string {
+/** @param written null for a dry run. */
+export function resultJson(
+  reconciliation: Reconciliation,
+  written: WrittenReports | null,
+  notes: readonly string[],
+): string {
   const { period, asOf, summary, discrepancies } = reconciliation
   return jsonText({
+    notes,
     period: { label: period.label, first: period.first, last: period.last },
     as_of: asOf,
     reports:
@@ -112,11 +121,14 @@ function proofLines(lines: readonly SummaryLine[]): string[] {
   ]
 }
 
-function told({ discrepancies }: Reconciliation): string[] {
-  if (discrepancies.length === 0) return ['', 'All clear: nothing is open.']
+function told({ discrepancies }: Reconciliation, notes: readonly string[]): string[] {
+  if (discrepancies.length === 0) {
+    const clear = notes.length === 0
+    return ['', clear ? 'All clear: nothing is open.' : 'Nothing is open in what there is.']
+  }
   const atStake = sumOf(
     discrepancies
-      .filter(({ status }) => status !== 'cleared')
+      .filter(({ status }) => status !== 'cleared' && status !== 'accepted')
       .map(({ differenceMinor }) => absolute(differenceMinor ?? 0n)),
   )
   const currency = discrepancies[0]?.currency ?? ''

@@ -1,22 +1,27 @@
 import { resolve } from 'node:path'
-import { parseDay } from '../src/domain/day.ts'
+import { type Day, parseDay } from '../src/domain/day.ts'
 import { InvalidValue } from '../src/domain/invalid-value.ts'
 import { parseMonth, parseRange, parseWeek, type Period } from '../src/domain/period.ts'
 import { UsageFault } from '../src/errors.ts'
 import type { ReconcileFlags } from './command.ts'
 
-/** The flags of `reconcile` as they were typed. */
-export interface TypedReconcileFlags {
+/** How a period is named on the command line. */
+export interface TypedPeriodFlags {
   readonly week?: string
   readonly month?: string
   readonly from?: string
   readonly to?: string
+}
+
+/** The flags of `reconcile` as they were typed. */
+export interface TypedReconcileFlags extends TypedPeriodFlags {
   readonly entity?: string
   readonly asOf?: string
   readonly offline?: true
   readonly bank?: readonly string[]
   readonly out?: string
   readonly mail?: true
+  readonly fec?: true
   readonly dryRun?: true
   readonly json?: true
   readonly failOnDiscrepancy?: true
@@ -27,21 +32,28 @@ export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): Rec
   return {
     period: readPeriod(typed),
     entity: typed.entity ?? null,
-    asOf: typed.asOf === undefined ? null : named('--as-of', () => parseDay(typed.asOf ?? '')),
+    asOf: readAsOf(typed.asOf),
     offline: typed.offline ?? false,
     bankFiles: (typed.bank ?? []).map((path) => readPath('--bank', path, cwd)),
     out: typed.out === undefined ? null : readPath('--out', typed.out, cwd),
     mail: typed.mail ?? false,
+    fec: typed.fec ?? false,
     dryRun: typed.dryRun ?? false,
     json: typed.json ?? false,
     failOnDiscrepancy: typed.failOnDiscrepancy ?? false,
   }
 }
 
+/** The day that counts as today, or null where none was named. */
+export function readAsOf(typed: string | undefined): Day | null {
+  return typed === undefined ? null : named('--as-of', () => parseDay(typed))
+}
+
 const PERIOD_HINT =
   'Give one period: --week 2024-W12, --month 2024-03, or --from 2024-03-18 --to 2024-03-24.'
 
-function readPeriod({ week, month, from, to }: TypedReconcileFlags): Period {
+/** @throws UsageFault unless the flags name exactly one period. */
+export function readPeriod({ week, month, from, to }: TypedPeriodFlags): Period {
   const given = [
     ...(week === undefined ? [] : ['--week']),
     ...(month === undefined ? [] : ['--month']),

@@ -100,6 +100,35 @@ CREATE TABLE "data_exports" (
 	CONSTRAINT "data_exports_state" CHECK ("data_exports"."state" in ('asked', 'pending', 'stored', 'failed'))
 );
 --> statement-breakpoint
+CREATE TABLE "decision_bank_entries" (
+	"entity" text collate "C" NOT NULL,
+	"decision_number" bigint NOT NULL,
+	"bank_entry_id" bigint NOT NULL,
+	CONSTRAINT "decision_bank_entries_entity_decision_number_bank_entry_id_pk" PRIMARY KEY("entity","decision_number","bank_entry_id")
+);
+--> statement-breakpoint
+CREATE TABLE "decision_payouts" (
+	"entity" text collate "C" NOT NULL,
+	"decision_number" bigint NOT NULL,
+	"payout_id" text collate "C" NOT NULL,
+	CONSTRAINT "decision_payouts_entity_decision_number_payout_id_pk" PRIMARY KEY("entity","decision_number","payout_id")
+);
+--> statement-breakpoint
+CREATE TABLE "decisions" (
+	"entity" text collate "C" NOT NULL,
+	"decision_number" bigint GENERATED ALWAYS AS IDENTITY (sequence name "decisions_decision_number_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
+	"kind" text collate "C" NOT NULL,
+	"discrepancy_id" text collate "C",
+	"decided_by" text NOT NULL,
+	"reason" text NOT NULL,
+	"decided_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"run_id" bigint NOT NULL,
+	CONSTRAINT "decisions_entity_decision_number_pk" PRIMARY KEY("entity","decision_number"),
+	CONSTRAINT "decisions_kind" CHECK ("decisions"."kind" in ('match', 'refuse', 'accept', 'reopen')),
+	CONSTRAINT "decisions_subject" CHECK (("decisions"."kind" in ('accept', 'reopen')) = ("decisions"."discrepancy_id" is not null)),
+	CONSTRAINT "decisions_signed" CHECK ("decisions"."decided_by" <> '' and "decisions"."reason" <> '')
+);
+--> statement-breakpoint
 CREATE TABLE "export_lines" (
 	"entity" text collate "C" NOT NULL,
 	"request_number" bigint NOT NULL,
@@ -145,6 +174,20 @@ CREATE TABLE "ledger_walks" (
 	CONSTRAINT "ledger_walks_entity_run_id_walk_number_pk" PRIMARY KEY("entity","run_id","walk_number")
 );
 --> statement-breakpoint
+CREATE TABLE "mail_deliveries" (
+	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "mail_deliveries_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
+	"period" text collate "C" NOT NULL,
+	"recipients" text collate "C" NOT NULL,
+	"result_sha256" text collate "C" NOT NULL,
+	"run_id" bigint NOT NULL,
+	"state" text collate "C" NOT NULL,
+	"attempts" integer NOT NULL,
+	"fault" text,
+	"first_attempt_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"last_attempt_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "mail_deliveries_state" CHECK ("mail_deliveries"."state" in ('sending', 'sent', 'failed'))
+);
+--> statement-breakpoint
 CREATE TABLE "match_bank_entries" (
 	"bank_entry_id" bigint PRIMARY KEY NOT NULL,
 	"match_id" bigint NOT NULL
@@ -166,7 +209,9 @@ CREATE TABLE "matches" (
 	"period" text NOT NULL,
 	"run_id" bigint NOT NULL,
 	"revoked_run_id" bigint,
-	"revoked_because" text
+	"revoked_because" text,
+	"revoked_payout_ids" jsonb,
+	"revoked_bank_entry_ids" jsonb
 );
 --> statement-breakpoint
 CREATE TABLE "payment_refunds" (
@@ -188,6 +233,30 @@ CREATE TABLE "payments" (
 	CONSTRAINT "payments_entity_id_pk" PRIMARY KEY("entity","id")
 );
 --> statement-breakpoint
+CREATE TABLE "period_closes" (
+	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "period_closes_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
+	"period" text collate "C" NOT NULL,
+	"first_day" date NOT NULL,
+	"last_day" date NOT NULL,
+	"start_s" bigint NOT NULL,
+	"end_s" bigint NOT NULL,
+	"entity_set" text collate "C" NOT NULL,
+	"closed_by" text NOT NULL,
+	"reason" text,
+	"closed_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"run_id" bigint NOT NULL,
+	"report_as_of" date NOT NULL,
+	"manifest_sha256" text collate "C" NOT NULL,
+	"csv_dialect" text collate "C" NOT NULL,
+	"control_totals" jsonb NOT NULL,
+	"discrepancies" jsonb NOT NULL,
+	"reopened_run_id" bigint,
+	"reopened_by" text,
+	"reopen_reason" text,
+	"reopened_at" timestamp with time zone,
+	CONSTRAINT "period_closes_days" CHECK ("period_closes"."first_day" <= "period_closes"."last_day")
+);
+--> statement-breakpoint
 CREATE TABLE "period_reports" (
 	"id" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "period_reports_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
 	"period" text collate "C" NOT NULL,
@@ -195,6 +264,7 @@ CREATE TABLE "period_reports" (
 	"run_id" bigint NOT NULL,
 	"as_of" date NOT NULL,
 	"manifest_sha256" text collate "C" NOT NULL,
+	"open_items" integer NOT NULL,
 	"written_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
@@ -222,6 +292,30 @@ CREATE TABLE "runs" (
 	"exit_code" integer
 );
 --> statement-breakpoint
+CREATE TABLE "signed_balance_transactions" (
+	"entity" text collate "C" NOT NULL,
+	"close_id" bigint NOT NULL,
+	"id" text collate "C" NOT NULL,
+	"kind" text collate "C" NOT NULL,
+	"currency" text collate "C" NOT NULL,
+	"amount_minor" bigint NOT NULL,
+	"fee_minor" bigint NOT NULL,
+	"net_minor" bigint NOT NULL,
+	"payment_id" text collate "C",
+	"refund_id" text collate "C",
+	"payout_id" text collate "C",
+	"included_in_payout_id" text collate "C",
+	CONSTRAINT "signed_balance_transactions_entity_close_id_id_pk" PRIMARY KEY("entity","close_id","id")
+);
+--> statement-breakpoint
+CREATE TABLE "signed_files" (
+	"close_id" bigint NOT NULL,
+	"name" text collate "C" NOT NULL,
+	"sha256" text collate "C" NOT NULL,
+	"content" text NOT NULL,
+	CONSTRAINT "signed_files_close_id_name_pk" PRIMARY KEY("close_id","name")
+);
+--> statement-breakpoint
 ALTER TABLE "balance_transaction_changes" ADD CONSTRAINT "balance_transaction_changes_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "balance_transactions" ADD CONSTRAINT "balance_transactions_first_seen_run_id_runs_id_fk" FOREIGN KEY ("first_seen_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "balance_transactions" ADD CONSTRAINT "balance_transactions_changed_run_id_runs_id_fk" FOREIGN KEY ("changed_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -230,8 +324,13 @@ ALTER TABLE "bank_entries" ADD CONSTRAINT "bank_entries_statement_id_bank_statem
 ALTER TABLE "bank_files" ADD CONSTRAINT "bank_files_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "bank_statements" ADD CONSTRAINT "bank_statements_file_id_bank_files_id_fk" FOREIGN KEY ("file_id") REFERENCES "public"."bank_files"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "data_exports" ADD CONSTRAINT "data_exports_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "decision_bank_entries" ADD CONSTRAINT "decision_bank_entries_bank_entry_id_bank_entries_id_fk" FOREIGN KEY ("bank_entry_id") REFERENCES "public"."bank_entries"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "decision_bank_entries" ADD CONSTRAINT "decision_bank_entries_entity_decision_number_decisions_entity_decision_number_fk" FOREIGN KEY ("entity","decision_number") REFERENCES "public"."decisions"("entity","decision_number") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "decision_payouts" ADD CONSTRAINT "decision_payouts_entity_decision_number_decisions_entity_decision_number_fk" FOREIGN KEY ("entity","decision_number") REFERENCES "public"."decisions"("entity","decision_number") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "decisions" ADD CONSTRAINT "decisions_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "export_lines" ADD CONSTRAINT "export_lines_entity_request_number_data_exports_entity_request_number_fk" FOREIGN KEY ("entity","request_number") REFERENCES "public"."data_exports"("entity","request_number") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "ledger_walks" ADD CONSTRAINT "ledger_walks_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "mail_deliveries" ADD CONSTRAINT "mail_deliveries_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "match_bank_entries" ADD CONSTRAINT "match_bank_entries_bank_entry_id_bank_entries_id_fk" FOREIGN KEY ("bank_entry_id") REFERENCES "public"."bank_entries"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "match_bank_entries" ADD CONSTRAINT "match_bank_entries_match_id_matches_id_fk" FOREIGN KEY ("match_id") REFERENCES "public"."matches"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "match_payouts" ADD CONSTRAINT "match_payouts_match_id_matches_id_fk" FOREIGN KEY ("match_id") REFERENCES "public"."matches"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -239,8 +338,12 @@ ALTER TABLE "matches" ADD CONSTRAINT "matches_run_id_runs_id_fk" FOREIGN KEY ("r
 ALTER TABLE "matches" ADD CONSTRAINT "matches_revoked_run_id_runs_id_fk" FOREIGN KEY ("revoked_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "payment_refunds" ADD CONSTRAINT "payment_refunds_entity_payment_id_payments_entity_id_fk" FOREIGN KEY ("entity","payment_id") REFERENCES "public"."payments"("entity","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "payments" ADD CONSTRAINT "payments_looked_up_run_id_runs_id_fk" FOREIGN KEY ("looked_up_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "period_closes" ADD CONSTRAINT "period_closes_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "period_closes" ADD CONSTRAINT "period_closes_reopened_run_id_runs_id_fk" FOREIGN KEY ("reopened_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "period_reports" ADD CONSTRAINT "period_reports_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "reported_discrepancies" ADD CONSTRAINT "reported_discrepancies_report_id_period_reports_id_fk" FOREIGN KEY ("report_id") REFERENCES "public"."period_reports"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "signed_balance_transactions" ADD CONSTRAINT "signed_balance_transactions_close_id_period_closes_id_fk" FOREIGN KEY ("close_id") REFERENCES "public"."period_closes"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "signed_files" ADD CONSTRAINT "signed_files_close_id_period_closes_id_fk" FOREIGN KEY ("close_id") REFERENCES "public"."period_closes"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "balance_transactions_entity_created_s_index" ON "balance_transactions" USING btree ("entity","created_s");--> statement-breakpoint
 CREATE INDEX "balance_transactions_entity_included_in_payout_id_index" ON "balance_transactions" USING btree ("entity","included_in_payout_id");--> statement-breakpoint
 CREATE INDEX "balance_transactions_payout_rows" ON "balance_transactions" USING btree ("entity","payout_id") WHERE "balance_transactions"."kind" = 'from_payout';--> statement-breakpoint
@@ -253,8 +356,13 @@ CREATE UNIQUE INDEX "bank_files_sha256_index" ON "bank_files" USING btree ("sha2
 CREATE UNIQUE INDEX "bank_statements_file_id_position_in_file_index" ON "bank_statements" USING btree ("file_id","position_in_file");--> statement-breakpoint
 CREATE INDEX "bank_statements_account_from_day_index" ON "bank_statements" USING btree ("account","from_day");--> statement-breakpoint
 CREATE INDEX "data_exports_entity_type_start_s_end_s_index" ON "data_exports" USING btree ("entity","type","start_s","end_s");--> statement-breakpoint
+CREATE INDEX "decision_bank_entries_bank_entry_id_index" ON "decision_bank_entries" USING btree ("bank_entry_id");--> statement-breakpoint
+CREATE INDEX "decision_payouts_entity_payout_id_index" ON "decision_payouts" USING btree ("entity","payout_id");--> statement-breakpoint
+CREATE INDEX "decisions_entity_discrepancy_id_index" ON "decisions" USING btree ("entity","discrepancy_id");--> statement-breakpoint
 CREATE INDEX "export_lines_entity_balance_transaction_id_index" ON "export_lines" USING btree ("entity","balance_transaction_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "mail_deliveries_once" ON "mail_deliveries" USING btree ("period","recipients","result_sha256");--> statement-breakpoint
 CREATE INDEX "match_bank_entries_match_id_index" ON "match_bank_entries" USING btree ("match_id");--> statement-breakpoint
 CREATE INDEX "match_payouts_match_id_index" ON "match_payouts" USING btree ("match_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "period_closes_standing" ON "period_closes" USING btree ("period") WHERE "period_closes"."reopened_run_id" is null;--> statement-breakpoint
 CREATE INDEX "period_reports_entity_set_period_id_index" ON "period_reports" USING btree ("entity_set","period","id");--> statement-breakpoint
 CREATE INDEX "reported_discrepancies_entity_discrepancy_id_index" ON "reported_discrepancies" USING btree ("entity","discrepancy_id");

@@ -41,21 +41,26 @@ export function csvText<Row>(
   rows: readonly Row[],
   dialect: CsvDialect,
 ): string {
-  return stringify(
-    [
-      columns.map(({ name }) => name),
-      ...rows.map((row) => columns.map(({ cell }) => cellText(cell(row), dialect))),
-    ],
-    {
-      bom: dialect === 'fr',
-      delimiter: DELIMITERS[dialect],
-      record_delimiter: '\n',
-      // The library quotes for the record delimiter that it writes, but readers also end a line at a
-      // lone carriage return, and some drop blanks around a cell that is not quoted.
-      quoted_match: /[\r\n]|^\s|\s$/,
-    },
-  )
+  const options = {
+    delimiter: DELIMITERS[dialect],
+    record_delimiter: '\n',
+    // The library quotes for the record delimiter that it writes, but readers also end a line at a
+    // lone carriage return, and some drop blanks around a cell that is not quoted.
+    quoted_match: /[\r\n]|^\s|\s$/,
+  }
+  const pieces = [
+    stringify([columns.map(({ name }) => name)], { ...options, bom: dialect === 'fr' }),
+  ]
+  // The library holds every cell of a call, and a journal may have a million lines.
+  for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+    const some = rows.slice(at, at + ROWS_AT_ONCE)
+    const cells = some.map((row) => columns.map(({ cell }) => cellText(cell(row), dialect)))
+    pieces.push(stringify(cells, options))
+  }
+  return pieces.join('')
 }
+
+const ROWS_AT_ONCE = 1000
 
 function cellText(cell: Cell, dialect: CsvDialect): string {
   if (cell === null) return ''

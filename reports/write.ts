@@ -1,17 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
 import type { CsvDialect } from './csv.ts'
 import { discrepanciesCsv } from './discrepancies.ts'
+import { journalCsv } from './journal.ts'
 import { openItemsCsv } from './open-items.ts'
 import { refundsCsv } from './refunds.ts'
+import { reportHtml } from './report-html/page.ts'
 import { settlementsCsv } from './settlements.ts'
 import { summaryCsv } from './summary.ts'
 import { factsOfSummaryJson, jsonText, type ReportRun, summaryJson } from './summary-json.ts'
 
 export interface WriteReportsInput {
   readonly reconciliation: Reconciliation
+  readonly journal: Journal
   /** The folder in which the period's folder stands or is made. */
   readonly dir: string
   readonly dialect: CsvDialect
@@ -47,16 +51,9 @@ const SUMMARY_JSON = 'summary.json'
  * @throws the file system's own error (with `code` and `path`) if the folder cannot be written.
  */
 export async function writeReports(input: WriteReportsInput): Promise<WrittenReports> {
-  const { reconciliation, dialect, run } = input
+  const { reconciliation, run } = input
   const dir = join(input.dir, reconciliation.period.label)
-  const texts = new Map([
-    ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
-    ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
-    ['refunds.csv', refundsCsv(reconciliation.refunds, dialect)],
-    ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
-    ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
-    [SUMMARY_JSON, summaryJson(reconciliation, run)],
-  ])
+  const texts = reportTexts(input)
   const describe = (files: readonly WrittenFile[], previous: string | null): string =>
     jsonText({
       period: reconciliation.period.label,
@@ -78,6 +75,39 @@ export async function writeReports(input: WriteReportsInput): Promise<WrittenRep
   const manifest = describe(files, input.previousManifestSha256)
   await writeAll(dir, [...texts, [MANIFEST, manifest]])
   return { dir, files, manifestSha256: sha256(manifest), changed: true }
+}
+
+/** The files of a period, but for the manifest: text by name. */
+export function reportTexts({
+  reconciliation,
+  journal,
+  dialect,
+  run,
+}: Pick<WriteReportsInput, 'reconciliation' | 'journal' | 'dialect' | 'run'>): Map<string, string> {
+  return new Map([
+    ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
+    ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
+    ['refunds.csv', refundsCsv(reconciliation.refunds, dialect)],
+    ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
+    ['journal.csv', journalCsv(journal.entries, run.entities, dialect)],
+    ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
+    ['report.html', reportHtml({ reconciliation, journal, notes: run.notes })],
+    [SUMMARY_JSON, summaryJson(reconciliation, run)],
+  ])
+}
+
+/**
+ * Writes files beside a period's report that its manifest does not list: they repeat what it holds in
+ * another form, and are made only when asked for.
+ */
+export async function writeBeside(
+  dir: string,
+  files: readonly { readonly name: string; readonly text: string }[],
+): Promise<void> {
+  await writeAll(
+    dir,
+    files.map(({ name, text }) => [name, text]),
+  )
 }
 
 /** What stands in the folder, if it says the same as the texts; null if anything differs. */
@@ -122,7 +152,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-const TEMPORARY = /^\.[a-z_]+\.(csv|json)\.[0-9a-f-]{36}\.tmp$/
+const TEMPORARY = /^\.[\w-]+\.(csv|html|json|txt)\.[0-9a-f-]{36}\.tmp$/
 
 /** All files under temporary names first, then renamed in order, so that little can fail between. */
 async function writeAll(dir: string, texts: readonly (readonly [string, string])[]): Promise<void> {

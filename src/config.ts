@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import type { FeeContract } from './domain/fee-contract.ts'
+import type { FeeVat, JournalAccounts } from './domain/journal.ts'
 import type { Currency } from './domain/money.ts'
 import { ConfigurationFault } from './errors.ts'
 import {
@@ -13,17 +14,21 @@ import {
   type SettingFault,
 } from './setting-reader.ts'
 import {
+  accountNumber,
   bankAccount,
   cron,
   databaseUrl,
   dayText,
   entityList,
   feeContract,
+  journalCode,
   mailAddress,
   mailSender,
+  monitorUrl,
   payerPattern,
   providerKey,
   providerUrl,
+  siren,
   smtpUrl,
   splitList,
   splitPatterns,
@@ -49,6 +54,14 @@ export interface EntityConfig {
   readonly payerIbans: readonly string[]
   readonly mailTo: readonly string[]
   readonly fees: FeeContract | null
+  /** Nine digits that name a French company, for its FEC file; null: not given. */
+  readonly siren: string | null
+}
+
+/** How the journal is written; the French defaults are those of the plan comptable. */
+interface JournalConfig {
+  readonly accounts: JournalAccounts
+  readonly codes: { readonly ledger: string; readonly bank: string }
 }
 
 /** Every setting, read and checked once at the start; frozen. */
@@ -61,16 +74,25 @@ export interface Config {
   /** Absolute paths. */
   readonly dataDir: string
   readonly bankInbox: string
+  /** Folder of the user's own profiles of CSV files; null: there is none. */
+  readonly bankProfilesDir: string | null
   readonly reportsDir: string
   readonly smtpUrl: string | null
   readonly mailFrom: string | null
   readonly nightlyCron: string
+  /** ISO weekday (1 is Monday) on which a summary is mailed although nothing changed; null: never. */
+  readonly mailSummaryWeekday: number | null
+  /** Pinged when a night begins, ends well or fails. */
+  readonly healthcheckUrl: string | null
   readonly businessTimeZone: string
   readonly csvDialect: 'iso' | 'fr'
   readonly matchWindowDays: number
   readonly lateWindowDays: number
   readonly unpaidAfterDays: number
   readonly exportTimeoutSeconds: number
+  readonly journal: JournalConfig
+  /** Whether the ledger's fees contain VAT, for entities without a fee contract; null: the exports must show it. */
+  readonly feeVat: FeeVat | null
   /** Currency of ledger rows: the provider documents euro cents only. */
   readonly ledgerCurrency: Currency
 }
@@ -163,24 +185,64 @@ export function inspectConfig(
     databaseUrl: read.secret('DATABASE_URL', databaseUrl),
     dataDir,
     bankInbox: read.path('BANK_INBOX', 'inbox'),
+    bankProfilesDir: read.isSet('BANK_PROFILES_DIR') ? read.path('BANK_PROFILES_DIR', '') : null,
     reportsDir: read.path('REPORTS_DIR', join(dataDir, 'reports')),
     smtpUrl: read.secret('SMTP_URL', smtpUrl),
     mailFrom: read.value('MAIL_FROM', mailSender, null),
     nightlyCron: read.value('NIGHTLY_CRON', cron, '30 5 * * *'),
+    mailSummaryWeekday: read.value('MAIL_SUMMARY_WEEKDAY', wholeNumber(1, 7), null),
+    healthcheckUrl: read.secret('HEALTHCHECK_URL', monitorUrl),
     businessTimeZone: read.value('BUSINESS_TIME_ZONE', timeZone, 'Europe/Paris'),
     csvDialect: read.value('CSV_DIALECT', z.enum(['iso', 'fr'], 'iso or fr'), 'iso'),
     matchWindowDays,
     lateWindowDays: read.value('LATE_WINDOW_DAYS', wholeNumber(0, 250), 20),
     unpaidAfterDays: read.value('UNPAID_AFTER_DAYS', wholeNumber(0, 250), 10),
     exportTimeoutSeconds: read.value('EXPORT_TIMEOUT_SECONDS', wholeNumber(1, 86_400), 600),
+    journal: readJournal(read),
+    feeVat: read.value(
+      'FEE_VAT',
+      z.enum(
+        ['included', 'excluded'],
+        'included or excluded, or nothing where the exports show it',
+      ),
+      null,
+    ),
     ledgerCurrency: 'EUR',
   }
   checkTogether(config, read)
   return { config: deepFreeze(config), faults: read.faults }
 }
 
+function readJournal(read: Reader): JournalConfig {
+  const account = (name: string, whenUnset: string): string =>
+    read.value(`JOURNAL_ACCOUNT_${name}`, accountNumber, whenUnset)
+  return {
+    accounts: {
+      bank: account('BANK', '512'),
+      transit: account('TRANSIT', '511'),
+      provider: account('PROVIDER', '467'),
+      fees: account('FEES', '627'),
+      vat: account('VAT', '44566'),
+      customers: account('CUSTOMERS', '411'),
+      suspense: account('SUSPENSE', '471'),
+    },
+    codes: {
+      ledger: read.value('JOURNAL_CODE', journalCode, 'ALM'),
+      bank: read.value('JOURNAL_CODE_BANK', journalCode, 'BQ'),
+    },
+  }
+}
+
 /** What only holds between settings. */
 function checkTogether(config: Config, read: Reader): void {
+  const { provider, ...others } = config.journal.accounts
+  if (Object.values(others).includes(provider)) {
+    read.fault({
+      setting: 'JOURNAL_ACCOUNT_PROVIDER',
+      found: provider,
+      expected: 'an account of its own, because its balance is what Alma owes',
+    })
+  }
   if (config.lateWindowDays < config.matchWindowDays) {
     read.fault({
       setting: 'LATE_WINDOW_DAYS',
@@ -235,6 +297,7 @@ function readOnlyEntity(read: Reader, defaults: EntityDefaults): EntityConfig {
     payerIbans: [],
     mailTo: defaults.mailTo,
     fees: read.json('FEES_FILE', feeContract),
+    siren: read.value('SIREN', siren, null),
   }
 }
 

@@ -98,6 +98,13 @@ export const smtpUrl = z
     'a URL such as smtps://user:password@host:465',
   )
 
+export const monitorUrl = z
+  .string()
+  .refine(
+    (text) => /^https?:/i.test(text) && URL.canParse(text),
+    'a URL such as https://monitor.example/ping/id',
+  )
+
 const MAIL_ADDRESS = 'an e-mail address such as accounts@example.com'
 const ADDRESS = String.raw`[^\s@<>,;"]+@[^\s@<>,;"]+`
 
@@ -218,6 +225,25 @@ export const feeContract = z
     ),
   }))
 
+/** As the plan comptable numbers accounts: what an accounting program sorts by begins with three digits. */
+export const accountNumber = z
+  .string()
+  .regex(
+    /^\d{3}[0-9A-Z]{0,17}$/,
+    'an account number that begins with three digits, such as 512 or 51210000',
+  )
+
+export const journalCode = z
+  .string()
+  .regex(/^[A-Z0-9]{1,10}$/, 'a journal code of up to ten capitals and digits, such as BQ')
+
+const SIREN = 'the nine digits of a SIREN'
+
+export const siren = z
+  .string(SIREN)
+  .transform((text) => text.replaceAll(/\s/g, ''))
+  .refine((text) => /^\d{9}$/.test(text), SIREN)
+
 const ENTITY_NAME =
   'a name of up to 60 letters, digits, blanks, "-", "_" and ".", beginning with a letter or digit'
 const SETTING_NAME = 'the name of the setting that holds the key, such as ALMA_API_KEY_SHOP'
@@ -239,6 +265,7 @@ export const entityList = z
         payerIbans: z.array(bankAccount, 'a list of IBANs').default([]),
         mailTo: z.array(mailAddress, 'a list of e-mail addresses').default([]),
         fees: feeContract.nullable().default(null),
+        siren: siren.nullable().default(null),
       },
       'an object with "name" and "apiKeyEnv"',
     ),

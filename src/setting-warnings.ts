@@ -15,18 +15,32 @@ export const SETTING_NAMES = [
   'DATABASE_URL_FILE',
   'DATA_DIR',
   'BANK_INBOX',
+  'BANK_PROFILES_DIR',
   'REPORTS_DIR',
   'SMTP_URL',
   'SMTP_URL_FILE',
   'MAIL_FROM',
   'MAIL_TO',
   'NIGHTLY_CRON',
+  'MAIL_SUMMARY_WEEKDAY',
+  'HEALTHCHECK_URL',
   'BUSINESS_TIME_ZONE',
   'CSV_DIALECT',
   'MATCH_WINDOW_DAYS',
   'LATE_WINDOW_DAYS',
   'UNPAID_AFTER_DAYS',
   'EXPORT_TIMEOUT_SECONDS',
+  'JOURNAL_ACCOUNT_BANK',
+  'JOURNAL_ACCOUNT_TRANSIT',
+  'JOURNAL_ACCOUNT_PROVIDER',
+  'JOURNAL_ACCOUNT_FEES',
+  'JOURNAL_ACCOUNT_VAT',
+  'JOURNAL_ACCOUNT_CUSTOMERS',
+  'JOURNAL_ACCOUNT_SUSPENSE',
+  'JOURNAL_CODE',
+  'JOURNAL_CODE_BANK',
+  'FEE_VAT',
+  'SIREN',
 ] as const
 
 /** What is allowed but probably not meant, each as a sentence; no secret in any of them. */
@@ -35,7 +49,7 @@ export function settingWarnings(env: Environment, config: Config): string[] {
   const warnings: string[] = []
   const keySettings = new Set(config.entities.map(({ apiKeySetting }) => apiKeySetting))
   if (isSet('ENTITIES_FILE')) {
-    const unused = ['ALMA_API_KEY', 'ALMA_IBANS', 'FEES_FILE'].filter(
+    const unused = ['ALMA_API_KEY', 'ALMA_IBANS', 'FEES_FILE', 'SIREN'].filter(
       (name) => isSet(name) && !keySettings.has(name),
     )
     for (const name of unused) {

@@ -112,7 +112,7 @@ describe('the inbox', () => {
     expect(notes).toEqual([
       'link.xml is a link and was left out: put the file itself into the bank inbox',
     ])
-    expect(await importInbox()).toEqual({ files: [], rejected: [], alreadyKnown: 4 })
+    expect(await importInbox()).toEqual({ files: [], rejected: [], alreadyKnown: 4, suspected: [] })
     expect(await stored()).toEqual([
       '2024-03-18 500 ALMA #1 a.xml:1',
       '2024-03-19 350 ALMA #1 again.xml.gz:2',
@@ -135,6 +135,7 @@ describe('the inbox', () => {
         entries: 2,
         newEntries: 2,
         duplicates: 0,
+        suspected: 0,
         balanceState: 'verified',
       },
     ])
@@ -144,7 +145,7 @@ describe('the inbox', () => {
   })
 
   test('one that does not exist is empty, and that is said', async () => {
-    expect(await importInbox()).toEqual({ files: [], rejected: [], alreadyKnown: 0 })
+    expect(await importInbox()).toEqual({ files: [], rejected: [], alreadyKnown: 0, suspected: [] })
     expect(notes).toEqual([`the bank inbox ${inbox} does not exist: no bank files to import`])
   })
 
@@ -223,11 +224,54 @@ describe('entries', () => {
     })
     expect((await importInbox()).files[0]).toMatchObject({ newEntries: 0, duplicates: 1 })
     expect(notes).toEqual([])
-    await leave({ 'c.csv': csv('DE89370400440532013000,2024-03-18,5.00,EUR,PAYOUT ALMA,,,') })
-    expect((await importInbox()).files[0]).toMatchObject({ newEntries: 1, duplicates: 0 })
-    expect(notes).toEqual([
-      'c.csv and earlier files tell different entries of account DE89370400440532013000 on 2024-03-18, and all of them were kept. If they mean the same money, it counts twice: from now on, leave only one kind of file for an account in the inbox.',
+  })
+
+  test('that two files tell in other words, and nothing proves to be two, are suspected and counted once', async () => {
+    await leave({ 'a.xml': MONDAY })
+    await importInbox()
+    await leave({
+      'c.csv': csv(
+        'DE89370400440532013000,2024-03-18,5.00,EUR,PAYOUT ALMA,,,',
+        'DE89370400440532013000,2024-03-18,7.00,EUR,OTHER,,,',
+      ),
+    })
+    const { files, suspected } = await importInbox()
+    expect(files[0]).toMatchObject({ entries: 2, newEntries: 1, duplicates: 0, suspected: 1 })
+    expect(suspected).toEqual([
+      {
+        file: 'c.csv',
+        place: 'line 2',
+        account: 'DE89370400440532013000',
+        day: '2024-03-18',
+        amountMinor: 500n,
+        currency: 'EUR',
+        earlierFile: 'a.xml',
+      },
     ])
+    expect(await stored()).toEqual([
+      '2024-03-18 500 ALMA #1 a.xml:1',
+      '2024-03-18 700 OTHER #1 c.csv:3',
+    ])
+    expect(notes).toEqual([
+      'c.csv holds an entry that is probably known from another file in other words, and not counted again: line 2 (5.00 EUR of 2024-03-18 on DE89370400440532013000, as in a.xml). If both are there at the bank, import a statement with balances for these days, which proves it; otherwise leave only one kind of file for an account in the inbox.',
+    ])
+  })
+
+  test('of a bank with ids of its own are the same in a later export, whatever users wrote into it', async () => {
+    const qonto = (...rows: string[]) =>
+      [
+        'Statut;Date de la valeur (local);Montant total (TTC);Devise;Nom de la contrepartie;IBAN du compte;Identifiant de transaction;Note',
+        ...rows,
+        '',
+      ].join('\n')
+    const entry = 'Exécuté;19-03-2024;1204,50;EUR;ALMA;FR7616958000013234567890155;t1;'
+    await leave({ 'a.csv': qonto(entry), 'b.csv': qonto(`${entry}checked by Ana`) })
+    const { files } = await importInbox()
+    expect(files.map(({ newEntries, duplicates }) => [newEntries, duplicates])).toEqual([
+      [1, 0],
+      [0, 1],
+    ])
+    expect(notes).toEqual([])
   })
 
   test('later than the day that is asked for are left out', async () => {

@@ -7,6 +7,7 @@ import type {
   RefundRow,
   SettlementRow,
 } from '../../src/domain/reconciliation.ts'
+import type { Journal } from '../../src/domain/journal.ts'
 import type { ReportRun } from '../../reports/summary-json.ts'
 
 /** One report's worth of data, small enough to read its files whole. */
@@ -109,6 +110,35 @@ export const reconciliation: Reconciliation = {
     },
   ],
   matches: [],
+  controlFaults: [],
+}
+
+export const journal: Journal = {
+  accounts: {
+    bank: '512',
+    transit: '511',
+    provider: '467',
+    fees: '627',
+    vat: '44566',
+    customers: '411',
+    suspense: '471',
+  },
+  entries: [
+    {
+      entity: 'default',
+      day: parseDay('2024-03-19'),
+      journal: 'ALM',
+      currency: 'EUR',
+      document: 'payout_1A',
+      balanceTransactionId: 'balance_txn_1',
+      lines: [
+        { account: '467', label: 'Alma payout', debitMinor: -250000n, payoutId: 'payout_1A' },
+        { account: '511', label: 'Alma payout', debitMinor: 250000n, payoutId: 'payout_1A' },
+      ],
+    },
+  ],
+  vat: [{ entity: 'default', basis: null, isBooked: true, inPaidFees: [] }],
+  notes: [],
   controlFaults: [],
 }
 

@@ -5,14 +5,16 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ReportRun } from '../../reports/summary-json.ts'
 import { type WriteReportsInput, writeReports, type WrittenReports } from '../../reports/write.ts'
-import { reconciliation, run } from './sample.ts'
+import { journal, reconciliation, run } from './sample.ts'
 
 const FILES = [
   'discrepancies.csv',
   'settlements.csv',
   'refunds.csv',
   'open_items.csv',
+  'journal.csv',
   'summary.csv',
+  'report.html',
   'summary.json',
 ]
 
@@ -25,6 +27,7 @@ afterEach(() => rm(dir, { recursive: true }))
 function write(changes: Partial<WriteReportsInput> = {}): Promise<WrittenReports> {
   return writeReports({
     reconciliation,
+    journal,
     dir,
     dialect: 'iso',
     run,
@@ -150,6 +153,7 @@ describe('a second report', () => {
 
   test.each<[string, Partial<WriteReportsInput>]>([
     ['a row', { reconciliation: { ...reconciliation, refunds: [] } }],
+    ['an entry', { journal: { ...journal, entries: [] } }],
     ['a note', { run: { ...run, notes: [] } }],
     ['an input', { run: { ...run, inputs: { ...run.inputs, bankFiles: [bankFile, bankFile] } } }],
     ['the dialect', { dialect: 'fr' }],
@@ -165,7 +169,7 @@ describe('a second report', () => {
     expect(third).toEqual({ ...second, changed: false })
   })
 
-  test.each(['discrepancies.csv', 'summary.json', 'manifest.json'])(
+  test.each(['discrepancies.csv', 'journal.csv', 'report.html', 'summary.json', 'manifest.json'])(
     'mends a folder in which %s was tampered with or is gone',
     async (name) => {
       const { manifestSha256 } = await write()

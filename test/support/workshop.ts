@@ -35,6 +35,8 @@ export interface Workshop {
   writeBank(): Promise<string[]>
   /** A CSV report of a period, as rows. */
   report(period: string, name: string): Promise<ReportRow[]>
+  /** One report file of a period, as text. */
+  text(period: string, name: string): Promise<string>
   /** All report files of a period by name, as text. */
   reportTexts(period: string): Promise<Record<string, string>>
   close(): Promise<void>
@@ -91,6 +93,7 @@ export async function openWorkshop(
     },
     writeBank: () => writeBankFiles(world, inbox),
     report: async (period, name) => parse(await read(period, name), { columns: true }),
+    text: read,
     reportTexts: async (period) => {
       const texts = await Promise.all(CSV_FILES.map((name) => read(period, name)))
       return Object.fromEntries(CSV_FILES.map((name, at) => [name, texts[at] ?? '']))

@@ -1,0 +1,119 @@
+/**
+ * What runs once a night: the week in progress and every earlier week that still has open items, then
+ * the mails. All of it is one run under one lock.
+ */
+import type { Db } from '../db/client.ts'
+import { entitySetOf, loadLastReports } from '../db/period-reports.ts'
+import { type Config, requireApiKey } from '../src/config.ts'
+import { type Day, dayOfInstant, weekday } from '../src/domain/day.ts'
+import { parsePeriod, type Period, weekOf } from '../src/domain/period.ts'
+import type { Reconciliation } from '../src/domain/reconciliation.ts'
+import { EXIT, type ExitCode } from '../src/errors.ts'
+import { ping } from '../src/healthcheck.ts'
+import type { CommandIo, ReconcileFlags } from './command.ts'
+import { useDatabase, withRun } from './compose.ts'
+import { type PeriodContext, reconcilePeriod } from './reconcile.ts'
+
+export interface NightlyFlags {
+  /** The day whose night it is; null: today in the business time zone. */
+  readonly asOf: Day | null
+}
+
+export async function nightlyCommand(
+  config: Config,
+  flags: NightlyFlags,
+  io: CommandIo,
+): Promise<ExitCode> {
+  const [only] = config.entities
+  if (config.entities.length === 1 && only !== undefined) requireApiKey(only)
+  await tell(config, 'start', io)
+  try {
+    const exitCode = await night(config, flags, io)
+    await tell(config, exitCode === EXIT.done ? 'success' : 'fail', io)
+    return exitCode
+  } catch (error) {
+    await tell(config, 'fail', io)
+    throw error
+  }
+}
+
+async function tell(
+  { healthcheckUrl }: Config,
+  event: 'start' | 'success' | 'fail',
+  { progress }: CommandIo,
+): Promise<void> {
+  if (healthcheckUrl === null) return
+  const trouble = await ping(healthcheckUrl, event)
+  if (trouble !== null) progress.note(trouble)
+}
+
+async function night(config: Config, flags: NightlyFlags, io: CommandIo): Promise<ExitCode> {
+  const asOf =
+    flags.asOf ?? dayOfInstant(Math.floor(io.now().getTime() / 1000), config.businessTimeZone)
+  const opened = await useDatabase(config, io)
+  const record = { command: 'nightly', period: null, asOf, dryRun: false }
+  return withRun(opened, record, async (db, runId, assertAlone) => {
+    const context = {
+      config,
+      entities: config.entities,
+      asOf,
+      runId,
+      io,
+      assertAlone,
+      summaryOf: weekday(asOf) === config.mailSummaryWeekday ? asOf : null,
+    }
+    const current = weekOf(asOf)
+    // The week in progress comes first: it brings the ledger up to date, and shows what is open.
+    const first = await reconcilePeriod(db, ofPeriod(context, current))
+    const exitCodes = [first.exitCode]
+    for (const week of await weeksToDoAgain(db, config, current, first.reconciliation)) {
+      exitCodes.push((await reconcilePeriod(db, ofPeriod(context, week))).exitCode)
+    }
+    return exitCodes.filter((code) => code !== EXIT.done).toSorted((a, b) => a - b)[0] ?? EXIT.done
+  })
+}
+
+function ofPeriod(context: Omit<PeriodContext, 'flags'>, period: Period): PeriodContext {
+  const flags: ReconcileFlags = {
+    period,
+    entity: null,
+    asOf: context.asOf,
+    offline: false,
+    bankFiles: [],
+    out: null,
+    mail: true,
+    fec: false,
+    dryRun: false,
+    json: false,
+    failOnDiscrepancy: false,
+  }
+  return { ...context, flags }
+}
+
+/**
+ * Earlier weeks whose last report left something open or was made before the week was over, and the
+ * weeks of what is open, or was cleared, in the current one. Oldest first.
+ */
+async function weeksToDoAgain(
+  db: Db,
+  config: Config,
+  current: Period,
+  { discrepancies, settlements, refunds, openItems }: Reconciliation,
+): Promise<Period[]> {
+  const entitySet = entitySetOf(config.entities.map(({ name }) => name))
+  const reports = (await loadLastReports(db, entitySet))
+    .filter(({ period }) => period.includes('-W'))
+    .map((report) => ({ ...report, week: parsePeriod(report.period) }))
+    .filter(({ openItems: open, asOf, week }) => open > 0 || asOf <= week.last)
+    .map(({ week }) => week)
+  const open = [
+    ...discrepancies.filter(({ status }) => status !== 'accepted').map(({ since }) => since),
+    ...settlements.map(({ createdDay }) => createdDay),
+    ...refunds.map(({ createdDay }) => createdDay),
+    ...openItems.map(({ since }) => since),
+  ].map(weekOf)
+  const weeks = new Map([...reports, ...open].map((week) => [week.label, week]))
+  return [...weeks.values()]
+    .filter((week) => week.last < current.first)
+    .toSorted((a, b) => (a.first < b.first ? -1 : 1))
+}

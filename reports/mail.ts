@@ -1,0 +1,126 @@
+/** The mail of a period: its subject states the result, its text leads with what is new. */
+import { keyOf } from '../src/domain/discrepancy-key.ts'
+import { money } from '../src/domain/findings.ts'
+import { absolute, sumOf } from '../src/domain/money.ts'
+import type { DiscrepancyRow, Reconciliation, SummaryLine } from '../src/domain/reconciliation.ts'
+import { groupBy } from '../src/domain/collections.ts'
+
+export interface MailText {
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+}
+
+/** Discrepancies told in the text; the attached files hold all. */
+const TOLD_MAX = 20
+
+/**
+ * @param notes what the report had to do without, each as a sentence; with any, nothing is called clear.
+ */
+export function mailText(
+  {
+    period,
+    asOf,
+    discrepancies,
+    summary,
+  }: Pick<Reconciliation, 'period' | 'asOf' | 'discrepancies' | 'summary'>,
+  notes: readonly string[],
+): MailText {
+  const open = discrepancies.filter(
+    ({ status }) => status === 'new' || status === 'open' || status === 'reopened',
+  )
+  const fresh = open.filter(({ status }) => status === 'new').toSorted(byStake)
+  const older = open.filter(({ status }) => status !== 'new').toSorted(byStake)
+  const cleared = discrepancies.filter(({ status }) => status === 'cleared')
+  const subject = subjectOf(period.label, open, notes.length > 0)
+  const sections: Section[] = [
+    { title: 'What is missing from this report', lines: notes },
+    { title: `New (${fresh.length})`, lines: told(fresh) },
+    { title: `Open from before (${older.length})`, lines: told(older) },
+    { title: `Cleared (${cleared.length})`, lines: told(cleared) },
+    { title: 'The proof', lines: proofLines(summary) },
+  ].filter(({ lines }) => lines.length > 0)
+  const head = `Reconciliation of Alma ${period.label} (${period.first} to ${period.last}), as of ${asOf}.`
+  const foot = 'The attached CSV files hold every row, with what to do about each.'
+  return { subject, text: plain(head, sections, foot), html: page(subject, head, sections, foot) }
+}
+
+interface Section {
+  readonly title: string
+  readonly lines: readonly string[]
+}
+
+function subjectOf(period: string, open: readonly DiscrepancyRow[], isIncomplete: boolean): string {
+  if (open.length === 0)
+    return isIncomplete ? `Alma ${period}: incomplete` : `Alma ${period}: all clear`
+  const stakes = [...groupBy(open, ({ currency }) => currency)]
+    .map(([currency, rows]) => money(sumOf(rows.map(stake)), currency))
+    .join(' + ')
+  return `Alma ${period}: ${isIncomplete ? 'incomplete, ' : ''}${open.length} open, ${stakes} at stake`
+}
+
+function stake({ differenceMinor }: DiscrepancyRow): bigint {
+  return absolute(differenceMinor ?? 0n)
+}
+
+function byStake(a: DiscrepancyRow, b: DiscrepancyRow): number {
+  return stake(b) > stake(a) ? 1 : stake(b) < stake(a) ? -1 : 0
+}
+
+function told(rows: readonly DiscrepancyRow[]): string[] {
+  const lines = rows.slice(0, TOLD_MAX).map((row) => {
+    const amount =
+      row.differenceMinor === null ? '' : ` ${money(row.differenceMinor, row.currency)}`
+    return `${row.code}${amount}, ${keyOf(row)}, since ${row.since}: ${row.explanation} ${row.nextStep}`
+  })
+  return rows.length > TOLD_MAX
+    ? [...lines, `and ${rows.length - TOLD_MAX} more in discrepancies.csv`]
+    : lines
+}
+
+const PROOF_LINES: readonly string[] = [
+  'opening_balance',
+  'closing_balance',
+  'payouts_sent',
+  'payouts_matched',
+  'payouts_in_transit',
+  'payouts_in_discrepancy',
+  'deposits_received',
+]
+
+function proofLines(summary: readonly SummaryLine[]): string[] {
+  return summary
+    .filter(({ line }) => PROOF_LINES.includes(line))
+    .map(
+      ({ line, entity, currency, amountMinor, rows }) =>
+        `${entity}: ${line.replaceAll('_', ' ')} ${money(amountMinor ?? 0n, currency)} (${rows})`,
+    )
+}
+
+function plain(head: string, sections: readonly Section[], foot: string): string {
+  const parts = sections.map(
+    ({ title, lines }) => `${title}\n${lines.map((line) => `- ${line}`).join('\n')}`,
+  )
+  return `${[head, ...parts, foot].join('\n\n')}\n`
+}
+
+function page(subject: string, head: string, sections: readonly Section[], foot: string): string {
+  const parts = sections.map(
+    ({ title, lines }) =>
+      `<h2 style="font-size:1.05em;margin:1.2em 0 .3em">${escapeHtml(title)}</h2><ul style="margin:0;padding-left:1.2em">${lines.map((line) => `<li style="margin:.3em 0">${escapeHtml(line)}</li>`).join('')}</ul>`,
+  )
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head><body style="font:15px/1.45 system-ui,sans-serif;max-width:48em"><p>${escapeHtml(head)}</p>${parts.join('')}<p>${escapeHtml(foot)}</p></body></html>\n`
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** Bank texts and ids come from outside and may hold markup. */
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign)
+}
