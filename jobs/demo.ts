@@ -77,7 +77,8 @@ function epilogue(planted: readonly Planted[], reports: string, cwd: string): st
     'What was wrong in the sample world, so that you can compare:',
     ...planted.map(({ code, story }) => `  ${code.padEnd(width)}  ${story}`),
     '',
-    `Open ${join(relative(cwd, reports), 'discrepancies.csv')} in a spreadsheet: each row says what happened and what to do.`,
+    `Open ${join(relative(cwd, reports), 'report.html')} in a browser, or discrepancies.csv beside it in a spreadsheet:`,
+    'each discrepancy says what happened, what it costs and what to do.',
     'Next: npm run sandbox serves the same world for trying things out; the README says how to connect your own account.',
     '',
   ].join('\n')

@@ -49,16 +49,32 @@ test('nothing set: the defaults of the contract', () => {
     databaseUrl: null,
     dataDir: '/work/var',
     bankInbox: '/work/inbox',
+    bankProfilesDir: null,
     reportsDir: '/work/var/reports',
     smtpUrl: null,
     mailFrom: null,
     nightlyCron: '30 5 * * *',
+    mailSummaryWeekday: null,
+    healthcheckUrl: null,
     businessTimeZone: 'Europe/Paris',
     csvDialect: 'iso',
     matchWindowDays: 5,
     lateWindowDays: 20,
     unpaidAfterDays: 10,
     exportTimeoutSeconds: 600,
+    journal: {
+      accounts: {
+        bank: '512',
+        transit: '511',
+        provider: '467',
+        fees: '627',
+        vat: '44566',
+        customers: '411',
+        suspense: '471',
+      },
+      codes: { ledger: 'ALM', bank: 'BQ' },
+    },
+    feeVat: null,
     ledgerCurrency: 'EUR',
   })
   expect(entities).toEqual([
@@ -72,6 +88,7 @@ test('nothing set: the defaults of the contract', () => {
       payerIbans: [],
       mailTo: [],
       fees: null,
+      siren: null,
     },
   ])
 })
@@ -92,6 +109,7 @@ test('every setting given', () => {
     DATABASE_URL: 'postgresql://me:secret@db:5433/books',
     DATA_DIR: '/data',
     BANK_INBOX: 'in/bank',
+    BANK_PROFILES_DIR: 'profiles',
     SMTP_URL: 'smtps://me:secret@mail:465',
     MAIL_FROM: 'Books <books@example.com>',
     MAIL_TO: 'a@example.com, b@example.com',
@@ -113,6 +131,7 @@ test('every setting given', () => {
   expect(config).toMatchObject({
     reportsDir: '/data/reports',
     bankInbox: '/work/in/bank',
+    bankProfilesDir: '/work/profiles',
     csvDialect: 'fr',
     lateWindowDays: 3,
     unpaidAfterDays: 0,
@@ -164,6 +183,11 @@ describe('a wrong setting is named with what was found and what was expected', (
     [{ ALMA_IBANS: 'FR76!' }, 'ALMA_IBANS: found "FR76!", expected an IBAN such as'],
     [{ ALMA_PAYER_PATTERNS: '(' }, 'ALMA_PAYER_PATTERNS: found "(", expected a regular expression'],
     [{ ALMA_PAYER_PATTERNS: 'ALMA|' }, 'expected a pattern that not every line matches'],
+    [{ FEE_VAT: 'maybe' }, 'FEE_VAT: found "maybe", expected included or excluded'],
+    [{ JOURNAL_ACCOUNT_BANK: 'bank' }, 'found "bank", expected an account number that begins with'],
+    [{ JOURNAL_ACCOUNT_PROVIDER: '512' }, 'found 512, expected an account of its own, because'],
+    [{ JOURNAL_CODE: 'B Q' }, 'JOURNAL_CODE: found "B Q", expected a journal code'],
+    [{ SIREN: '12345' }, 'SIREN: found "12345", expected the nine digits of a SIREN'],
     [{ LEDGER_SINCE: '2024-02-30' }, 'LEDGER_SINCE: found "2024-02-30", expected an existing day'],
     [{ LEDGER_SINCE: '01/02/2024' }, 'LEDGER_SINCE: found "01/02/2024", expected an existing day'],
     [{ MAIL_FROM: 'books' }, 'MAIL_FROM: found "books", expected an e-mail address'],
@@ -272,7 +296,13 @@ describe('several entities', () => {
       { ...env, MAIL_TO: 'all@example.com' },
       file([
         { ...shop, payerPatterns: [], mailTo: [], payerIbans: ['GB33 BUKB 2020 1555 5555 55'] },
-        { ...store, payerPatterns: ['^ALMA '], mailTo: ['store@example.com'], fees },
+        {
+          ...store,
+          payerPatterns: ['^ALMA '],
+          mailTo: ['store@example.com'],
+          fees,
+          siren: '732 829 320',
+        },
       ]),
     )
     expect(entities).toEqual([
@@ -286,6 +316,7 @@ describe('several entities', () => {
         payerIbans: ['GB33BUKB20201555555555'],
         mailTo: ['all@example.com'],
         fees: null,
+        siren: null,
       },
       {
         name: 'Store 2',
@@ -301,6 +332,7 @@ describe('several entities', () => {
           vatRatePercent: '20',
           plans: { 'P1X_D+30': { ratePercent: '3.80', fixedMinor: 0n } },
         },
+        siren: '732829320',
       },
     ])
   })

@@ -47,6 +47,7 @@ export const CSV_FILES = [
   'settlements.csv',
   'refunds.csv',
   'open_items.csv',
+  'journal.csv',
   'summary.csv',
 ]
 
