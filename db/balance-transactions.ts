@@ -15,6 +15,11 @@ export interface StoredBalanceTransaction extends BalanceTransaction {
   readonly vanishedRunId: number | null
 }
 
+/** Whether the raw payload of a stored row was removed (`db/purge.ts`); no row arrives empty. */
+export function isRawPurged(raw: unknown): boolean {
+  return raw !== null && typeof raw === 'object' && Object.keys(raw).length === 0
+}
+
 export interface BalanceTransactionChange {
   readonly transactionId: string
   readonly field: string

@@ -53,7 +53,7 @@ export async function insertBankFile(tx: Tx, file: NewBankFile): Promise<number>
 export interface NewBankStatement {
   /** 1-based. */
   readonly positionInFile: number
-  readonly statement: BankStatement
+  readonly statement: Omit<BankStatement, 'entries'> & { readonly entries: readonly unknown[] }
   readonly movementMinor: bigint
   readonly balanceState: BalanceState
 }

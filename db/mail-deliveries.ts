@@ -1,6 +1,9 @@
 /** Mails that were sent, or should have been. */
-import { and, asc, desc, eq, ne, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, ne, notExists, sql } from 'drizzle-orm'
+import { alias } from 'drizzle-orm/pg-core'
+import type { EpochSeconds } from '../src/domain/day.ts'
 import type { Db, DbOrTx } from './client.ts'
+import { epochSecondsOf } from './instants.ts'
 import { mailDeliveries } from './schema.ts'
 
 /** One result for one set of recipients. */
@@ -12,10 +15,12 @@ export interface MailSubject {
 
 export interface UndeliveredMail {
   readonly period: string
-  readonly recipients: string
+  /** How many addresses it is for. */
+  readonly recipients: number
   readonly attempts: number
+  /** What the mail server said; null where its answer never came. */
   readonly fault: string | null
-  readonly lastAttemptAt: string
+  readonly lastAttemptS: EpochSeconds
 }
 
 function isSubject({ period, recipients, resultSha256 }: MailSubject) {
@@ -64,17 +69,32 @@ export async function endDelivery(db: Db, id: number, fault: string | null): Pro
     .where(eq(mailDeliveries.id, id))
 }
 
-/** Mails whose last attempt failed, or of which nobody knows whether they arrived. */
+/**
+ * Mails whose last attempt failed, or of which nobody knows whether they arrived; not those in whose
+ * place the same people have a newer result of the period by now.
+ */
 export async function loadUndelivered(db: DbOrTx): Promise<UndeliveredMail[]> {
+  const later = alias(mailDeliveries, 'later')
+  const newerResult = db
+    .select({ one: sql`1` })
+    .from(later)
+    .where(
+      and(
+        eq(later.period, mailDeliveries.period),
+        eq(later.recipients, mailDeliveries.recipients),
+        eq(later.state, 'sent'),
+        gt(later.lastAttemptAt, mailDeliveries.lastAttemptAt),
+      ),
+    )
   return db
     .select({
       period: mailDeliveries.period,
-      recipients: mailDeliveries.recipients,
+      recipients: sql<number>`cardinality(string_to_array(${mailDeliveries.recipients}, ','))`,
       attempts: mailDeliveries.attempts,
       fault: mailDeliveries.fault,
-      lastAttemptAt: mailDeliveries.lastAttemptAt,
+      lastAttemptS: epochSecondsOf(mailDeliveries.lastAttemptAt),
     })
     .from(mailDeliveries)
-    .where(ne(mailDeliveries.state, 'sent'))
-    .orderBy(asc(mailDeliveries.period), asc(mailDeliveries.recipients))
+    .where(and(ne(mailDeliveries.state, 'sent'), notExists(newerResult)))
+    .orderBy(asc(mailDeliveries.period), asc(mailDeliveries.recipients), asc(mailDeliveries.id))
 }

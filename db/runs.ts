@@ -1,7 +1,8 @@
 /** The record of each execution of a command that may write. */
 import { and, desc, eq, isNull, sql } from 'drizzle-orm'
-import type { Day } from '../src/domain/day.ts'
+import type { Day, EpochSeconds } from '../src/domain/day.ts'
 import type { DbOrTx } from './client.ts'
+import { epochSecondsOf } from './instants.ts'
 import { runs } from './schema.ts'
 
 export interface NewRun {
@@ -43,4 +44,33 @@ export async function runningSince(db: DbOrTx, since: string): Promise<string | 
     .limit(1)
   if (row === undefined) return null
   return row.period === null ? row.command : `${row.command} ${row.period}`
+}
+
+/** A run as the record has it. */
+export interface RecordedRun {
+  readonly command: string
+  /** `Period.label`, or null for a command without a period. */
+  readonly period: string | null
+  readonly startedS: EpochSeconds
+  /** Null while it is going on, and for ever if it was killed. */
+  readonly exitCode: number | null
+}
+
+/** The latest run of a command, or of any if none is named; null if there was none. */
+export async function findLastRun(
+  db: DbOrTx,
+  command: string | null = null,
+): Promise<RecordedRun | null> {
+  const [last] = await db
+    .select({
+      command: runs.command,
+      period: runs.period,
+      startedS: epochSecondsOf(runs.startedAt),
+      exitCode: runs.exitCode,
+    })
+    .from(runs)
+    .where(command === null ? undefined : eq(runs.command, command))
+    .orderBy(desc(runs.id))
+    .limit(1)
+  return last ?? null
 }

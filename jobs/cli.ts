@@ -13,10 +13,12 @@ import type { CommandIo, DecideFlags } from './command.ts'
 import {
   readCloseFlags,
   readPairFlags,
+  readPurgeFlags,
   readReopenFlags,
   readVerdictFlags,
   type TypedCloseFlags,
   type TypedPairFlags,
+  type TypedPurgeFlags,
   type TypedReopenFlags,
   type TypedVerdictFlags,
 } from './decide-flags.ts'
@@ -92,6 +94,11 @@ const EXPLAIN_EXAMPLES = `
 Examples:
   npm run explain -- payout_11xWHrMPGnimx7YuAKTXnRqwnGyAS0yz8W
   npm run explain -- disc_0123456789abcdef --as-of 2024-04-05`
+
+const PURGE_EXAMPLES = `
+Examples:
+  npm run purge -- --before 2014-01-01 --by Marie --dry-run
+  npm run purge -- --before 2014-01-01 --by Marie`
 
 /** What one parsed command line asks for. */
 type Request = (io: CommandIo) => Promise<ExitCode>
@@ -332,6 +339,25 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
         const config = await settings()
         const { reopenCommand } = await import('./close.ts')
         return reopenCommand(config, flags, commandIo)
+      })
+    })
+
+  program
+    .command('purge')
+    .summary('remove raw payloads and archived files that are old enough')
+    .description(
+      'Removes what came in and is not needed for any proof: the raw payloads of ledger rows and bank entries from before a day, and the archived files of exports whose period ended before it. Figures, matches, decisions, reports and closed periods stay, and reports made again come out the same.',
+    )
+    .requiredOption('--before <day>', 'the first day of which everything is kept', once)
+    .requiredOption('--by <name>', 'who answers for it', once)
+    .option('--dry-run', 'remove nothing; print what would go')
+    .addHelpText('after', PURGE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: TypedPurgeFlags) => {
+      const flags = readPurgeFlags(typed)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { purgeCommand } = await import('./purge.ts')
+        return purgeCommand(config, flags, commandIo)
       })
     })
 

@@ -77,6 +77,16 @@ export interface ReopenFlags extends Signature {
   readonly period: Period
 }
 
+/** The flags of `purge`. */
+export interface PurgeFlags {
+  /** The first day of which everything is kept. */
+  readonly before: Day
+  /** Who answers for it, one line, not empty: stands in the record of the run. */
+  readonly by: string
+  /** Nothing is removed. */
+  readonly dryRun: boolean
+}
+
 /** The flags of `import-bank`. */
 export interface ImportBankFlags {
   /** Absolute paths, at least one. */

@@ -1,7 +1,13 @@
-/** The flags of `decide`, `close` and `reopen`: who, when, why, and about what. */
+/** The flags of `decide`, `close`, `reopen` and `purge`: who, when, why, and about what. */
 import { UsageFault } from '../src/errors.ts'
-import type { CloseFlags, DecideFlags, ReopenFlags } from './command.ts'
-import { readAsOf, readPath, readPeriod, type TypedPeriodFlags } from './reconcile-flags.ts'
+import type { CloseFlags, DecideFlags, PurgeFlags, ReopenFlags } from './command.ts'
+import {
+  readAsOf,
+  readDay,
+  readPath,
+  readPeriod,
+  type TypedPeriodFlags,
+} from './reconcile-flags.ts'
 
 /** The flags of `decide match` and `decide refuse` as they were typed. */
 export interface TypedPairFlags {
@@ -29,6 +35,12 @@ export interface TypedCloseFlags extends TypedPeriodFlags {
 export interface TypedReopenFlags extends TypedPeriodFlags {
   readonly by: string
   readonly reason: string
+}
+
+export interface TypedPurgeFlags {
+  readonly before: string
+  readonly by: string
+  readonly dryRun?: true
 }
 
 export function readPairFlags(kind: 'match' | 'refuse', typed: TypedPairFlags): DecideFlags {
@@ -63,6 +75,14 @@ export function readCloseFlags(typed: TypedCloseFlags, cwd: string): CloseFlags 
 
 export function readReopenFlags(typed: TypedReopenFlags): ReopenFlags {
   return { period: readPeriod(typed), ...signatureOf(typed) }
+}
+
+export function readPurgeFlags({ before, by, dryRun }: TypedPurgeFlags): PurgeFlags {
+  return {
+    before: readDay('--before', before),
+    by: filled('--by', by),
+    dryRun: dryRun ?? false,
+  }
 }
 
 function signatureOf({ by, reason }: { readonly by: string; readonly reason: string }) {

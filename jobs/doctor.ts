@@ -6,8 +6,12 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { knownBankFiles } from '../db/bank.ts'
+import type { Db } from '../db/client.ts'
+import { loadUndelivered, type UndeliveredMail } from '../db/mail-deliveries.ts'
 import { migrationState } from '../db/migrate.ts'
 import { openUnmigrated } from '../db/open.ts'
+import { findLastRun, type RecordedRun } from '../db/runs.ts'
+import { loadProfiles } from '../src/bank/profile-files.ts'
 import { listInbox } from '../src/bank/inbox.ts'
 import {
   type Config,
@@ -19,6 +23,7 @@ import {
   type SettingFault,
   settingFaultText,
 } from '../src/config.ts'
+import { wallClock } from '../src/domain/day.ts'
 import { ConfigurationFault, EXIT, type ExitCode, UnavailableFault } from '../src/errors.ts'
 import { createProviderClient } from '../src/provider/client.ts'
 import { settingWarnings } from '../src/setting-warnings.ts'
@@ -68,12 +73,15 @@ export async function doctorCommand(
   await check('versions', async () => versions())
   await check('settings', async () => settings(env, config, faults))
   let takenIn: ReadonlySet<string> | null = null
+  let record: DatabaseRecord | null = null
   await check('database', async () => {
     if (isWrong('DATABASE_URL')) return [skipped('database')]
     const looked = await database(config, io)
     takenIn = looked.takenIn
+    record = looked.record
     return [looked.finding]
   })
+  await check('runs', async () => (record === null ? [] : pastRuns(record, config, io)))
   for (const entity of config.entities) {
     await check('provider', async () =>
       isWrong('ALMA_API_URL', 'ENTITIES_FILE', entity.apiKeySetting)
@@ -82,7 +90,9 @@ export async function doctorCommand(
     )
   }
   await check('inbox', async () => inbox(config, takenIn))
+  await check('profiles', async () => profiles(config))
   await check('mail', async () => (isWrong('SMTP_URL') ? [skipped('mail')] : mail(config)))
+  await check('mail', async () => (record === null ? [] : undelivered(record, config)))
   await check('data', async () => folder('data', 'DATA_DIR', config.dataDir))
   await check('reports', async () => folder('reports', 'REPORTS_DIR', config.reportsDir))
   await check('disk', async () => disk(config))
@@ -143,13 +153,30 @@ interface DatabaseLook {
   readonly finding: Finding
   /** SHA-256 of the bank files that are stored; null where that cannot be asked. */
   readonly takenIn: ReadonlySet<string> | null
+  /** Null where nothing is recorded yet, or cannot be asked. */
+  readonly record: DatabaseRecord | null
+}
+
+/** What the database remembers of earlier runs. */
+interface DatabaseRecord {
+  readonly lastRun: RecordedRun | null
+  readonly lastNight: RecordedRun | null
+  readonly undelivered: readonly UndeliveredMail[]
+}
+
+async function recordOf(db: Db): Promise<DatabaseRecord> {
+  return {
+    lastRun: await findLastRun(db),
+    lastNight: await findLastRun(db, 'nightly'),
+    undelivered: await loadUndelivered(db),
+  }
 }
 
 async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
   const { databaseUrl, dataDir } = config
   if (databaseUrl === null && !(await exists(join(dataDir, 'postgres')))) {
     const found = `the embedded Postgres will be created in ${dataDir} at the first run`
-    return { finding: ok('database', found), takenIn: new Set() }
+    return { finding: ok('database', found), takenIn: new Set(), record: null }
   }
   const opened = await openUnmigrated({ databaseUrl, dataDir })
   io.onRelease(() => opened.close())
@@ -163,7 +190,11 @@ async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
     }
     if (applied === shipped) {
       const found = `${opened.where} answers and is up to date (migrations: ${applied})`
-      return { finding: ok('database', found), takenIn: await knownBankFiles(opened.db) }
+      return {
+        finding: ok('database', found),
+        takenIn: await knownBankFiles(opened.db),
+        record: await recordOf(opened.db),
+      }
     }
     return {
       finding: warn(
@@ -172,10 +203,50 @@ async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
         'Nothing to do: the next command applies them (npm run db:migrate does only that).',
       ),
       takenIn: applied === 0 ? new Set() : null,
+      record: null,
     }
   } finally {
     await opened.close()
   }
+}
+
+/** Nights are a day apart; some hours more is a late one, not a missing one. */
+const NIGHT_AGE_S_MAX = 36 * 3_600
+
+function pastRuns(
+  { lastRun, lastNight }: DatabaseRecord,
+  { businessTimeZone }: Config,
+  io: CommandIo,
+): Finding[] {
+  if (lastRun === null) return [ok('runs', 'none yet')]
+  const findings = [pastRun('last run', lastRun, businessTimeZone)]
+  if (lastNight === null) return [...findings, ok('runs', 'no night yet')]
+  const ageS = Math.floor(io.now().getTime() / 1000) - lastNight.startedS
+  findings.push(pastRun('last night', lastNight, businessTimeZone))
+  if (ageS > NIGHT_AGE_S_MAX) {
+    findings.push(
+      warn(
+        'runs',
+        `no night has begun for ${Math.floor(ageS / 3_600)} hours`,
+        'Look whether the scheduler that starts npm run nightly still does.',
+      ),
+    )
+  }
+  return findings
+}
+
+function pastRun(name: string, { command, period, startedS, exitCode }: RecordedRun, zone: string) {
+  const what = period === null ? command : `${command} ${period}`
+  const begun = `${name}: ${what}, begun ${wallClock(startedS, zone)}`
+  if (exitCode === null) {
+    const toDo =
+      'Nothing to do if it is still at work; if it was killed, run the same command again.'
+    return warn('runs', `${begun}, has not ended`, toDo)
+  }
+  const ended = `${begun}, ended with exit code ${exitCode}`
+  return exitCode === EXIT.done || exitCode === EXIT.openDiscrepancies
+    ? ok('runs', ended)
+    : warn('runs', ended, 'Run the same command again: it says what is amiss and what to do.')
 }
 
 async function provider(entity: EntityConfig): Promise<Finding[]> {
@@ -198,15 +269,29 @@ async function inbox(
     ]
   }
   const { files, notes } = await listInbox(bankInbox)
-  let waiting = 0
-  for (const { path } of files) {
-    if (takenIn?.has(await sha256Of(path)) !== true) waiting += 1
+  const waiting: string[] = []
+  for (const { name, path } of files) {
+    if (takenIn?.has(await sha256Of(path)) !== true) waiting.push(name)
   }
   const found = `${bankInbox} can be read; files in it: ${files.length}`
+  const names = waiting.length === 0 ? '' : ` (${firstOf(waiting)})`
   return [
-    ok('inbox', takenIn === null ? found : `${found}, to be taken in: ${waiting}`),
+    ok('inbox', takenIn === null ? found : `${found}, to be taken in: ${waiting.length}${names}`),
     ...notes.map((note) => warn('inbox', note, null)),
   ]
+}
+
+const NAMES_SHOWN_MAX = 5
+
+function firstOf(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_SHOWN_MAX).join(', ')
+  return names.length > NAMES_SHOWN_MAX ? `${shown}, …` : shown
+}
+
+async function profiles({ bankProfilesDir }: Config): Promise<Finding[]> {
+  if (bankProfilesDir === null) return []
+  const { length } = await loadProfiles(bankProfilesDir)
+  return [ok('profiles', `${bankProfilesDir} is in order; profiles of CSV files in use: ${length}`)]
 }
 
 async function sha256Of(path: string): Promise<string> {
@@ -234,6 +319,21 @@ async function mail({ smtpUrl, mailFrom, entities }: Config): Promise<Finding[]>
       `${hostname}:${portNumber} answers; from ${mailFrom ?? 'nobody'} to ${recipients} recipients`,
     ),
   ]
+}
+
+function undelivered(record: DatabaseRecord, { businessTimeZone }: Config): Finding[] {
+  return record.undelivered.map(({ period, recipients, attempts, fault: said, lastAttemptS }) =>
+    warn(
+      'mail',
+      `the mail of ${period} to ${recipients} recipients is not delivered; attempts: ${attempts}, the last ${wallClock(lastAttemptS, businessTimeZone)}: ${said === null ? 'the answer of the mail server never came' : withoutAddresses(said)}`,
+      `The next night tries again; so does npm run reconcile with --mail for ${period}.`,
+    ),
+  )
+}
+
+/** Mail servers repeat the address that they refuse. */
+function withoutAddresses(text: string): string {
+  return text.replaceAll(/[^\s<>"@]+@[^\s<>"@]+/g, '(address)')
 }
 
 function canConnect(host: string, port: number): Promise<void> {

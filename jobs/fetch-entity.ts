@@ -66,6 +66,7 @@ export async function fetchEntity(
         asOfEndS: startOfDay(addDays(asOf, 1), zone),
         dataDir,
         timeoutSeconds: config.exportTimeoutSeconds,
+        keepCustomerData: config.keepCustomerData,
       },
     ),
   )

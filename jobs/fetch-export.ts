@@ -22,7 +22,11 @@ import { dayOfInstant, type EpochSeconds, startOfDay, wallClock } from '../src/d
 import { InputFault, UnavailableFault } from '../src/errors.ts'
 import type { Progress } from '../src/progress.ts'
 import { type ProviderClient, RefusedRequest } from '../src/provider/client.ts'
-import { type ExportLine, readExportFile } from '../src/provider/export-file.ts'
+import {
+  copyWithoutCustomers,
+  type ExportLine,
+  readExportFile,
+} from '../src/provider/export-file.ts'
 import {
   createDownloader,
   type Downloader,
@@ -37,6 +41,8 @@ const POLL_MS_MAX = 10_000
 /** An export that has not come after a day will not come. */
 const PENDING_MS_MAX = 24 * 3_600_000
 const FILE_BYTES_MAX = 2 * 1024 ** 3
+/** Of files that are not whole yet, and of which a kill may leave one behind. */
+export const PARTIAL_SUFFIXES = ['.part', '.kept'] as const
 /** The zone of the times in the file, whatever the merchant's own. */
 const EXPORT_ZONE = 'Europe/Paris'
 
@@ -62,6 +68,8 @@ export interface FetchExportArgs {
   readonly dataDir: string
   /** How long the provider may take. */
   readonly timeoutSeconds: number
+  /** Names and addresses of customers stay in the archived file; the database never has them. */
+  readonly keepCustomerData: boolean
 }
 
 export interface ExportFetch {
@@ -188,18 +196,20 @@ async function complete(
   }
   const archivedAs = archiveName(args.entity, asked.exportId)
   const path = join(args.dataDir, archivedAs)
-  const { sha256 } = await archive(deps, ready, path)
-  const rows = await storeLines(deps, args, asked, { path, archivedAs, sha256 }, (lines) => {
-    step.advance(lines)
-  })
-  step.done(`${rows} rows`)
-  return {
-    requestNumber: asked.requestNumber,
-    exportId: asked.exportId,
-    sha256,
-    rows,
-    archivedAs,
-    reused: false,
+  const downloaded = `${path}.part`
+  await mkdir(dirname(path), { recursive: true })
+  try {
+    const target = { path: downloaded, bytesMax: FILE_BYTES_MAX }
+    const { client, downloader = createDownloader() } = deps
+    const { sha256 } = await downloadExportCsv(client, downloader, ready, target)
+    const readFrom = await archive(downloaded, path, args.keepCustomerData)
+    const file = { path: readFrom, archivedAs, sha256 }
+    const rows = await storeLines(deps, args, asked, file, (lines) => step.advance(lines))
+    step.done(`${rows} rows`)
+    const { requestNumber, exportId } = asked
+    return { requestNumber, exportId, sha256, rows, archivedAs, reused: false }
+  } finally {
+    await rm(downloaded, { force: true })
   }
 }
 
@@ -228,23 +238,19 @@ function notComplete(entity: string, exportId: string, timeoutSeconds: number): 
   )
 }
 
-/** Under its final name only when it is whole and on the disk. */
-async function archive(
-  { client, downloader = createDownloader() }: FetchExportDeps,
-  ready: DataExport,
-  path: string,
-): Promise<{ sha256: string }> {
-  await mkdir(dirname(path), { recursive: true })
-  const partial = `${path}.part`
+/**
+ * Under its final name only when it is whole and on the disk.
+ * @returns the path at which the file stands as it came: a fault must name its lines, not the copy's.
+ */
+async function archive(downloaded: string, path: string, asItCame: boolean): Promise<string> {
+  const kept = `${path}.kept`
   try {
-    const target = { path: partial, bytesMax: FILE_BYTES_MAX }
-    const { sha256 } = await downloadExportCsv(client, downloader, ready, target)
-    await rename(partial, path)
+    if (!asItCame) await copyWithoutCustomers(downloaded, kept)
+    await rename(asItCame ? downloaded : kept, path)
     await syncFolder(dirname(path))
-    return { sha256 }
-  } catch (error) {
-    await rm(partial, { force: true })
-    throw error
+    return asItCame ? path : downloaded
+  } finally {
+    await rm(kept, { force: true })
   }
 }
 
@@ -313,8 +319,8 @@ function foreignPeriod(
   )
 }
 
-/** Names that every file system takes, and that cannot lead out of the archive. */
-function archiveName(entity: string, exportId: string): string {
+/** Below DATA_DIR, of an export's file: a name that every file system takes, and that cannot lead out of the archive. */
+export function archiveName(entity: string, exportId: string): string {
   const plain = entity.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60)
   // Two entities whose names differ only in what was replaced must not share a folder.
   const mark = createHash('sha256').update(entity).digest('hex').slice(0, 8)

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import {
   insertBankEntries,
@@ -7,34 +5,34 @@ import {
   insertBankStatements,
   knownBankFiles,
   loadComparable,
-  type NewBankEntry,
 } from '../db/bank.ts'
 import type { DbOrTx, Tx } from '../db/client.ts'
 import { runs } from '../db/schema.ts'
-import { fingerprint, FINGERPRINT_VERSION } from '../src/bank/fingerprint.ts'
-import { type BankFilePath, listInbox, osErrorCode } from '../src/bank/inbox.ts'
+import { FINGERPRINT_VERSION } from '../src/bank/fingerprint.ts'
+import { listInbox } from '../src/bank/inbox.ts'
 import {
   type Doubt,
   type IncomingStatement,
   type KnownAccount,
   knownAccount,
+  type NewEntry,
   newEntries,
   remember,
   type Suspect,
 } from '../src/bank/new-entries.ts'
 import {
   AS_THE_FILE_SAYS,
-  type BankFileReading,
-  readBankFile,
+  type BankFileOutline,
+  outlineBankFile,
   type ReadingOptions,
-  refuseSize,
 } from '../src/bank/read-file.ts'
 import { type BalanceState, balanceState } from '../src/domain/bank-statement.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { type Day, maxDay, minDay } from '../src/domain/day.ts'
 import { type Currency, formatAmount, sumOf } from '../src/domain/money.ts'
-import { InputFault, UnavailableFault } from '../src/errors.ts'
+import { InputFault } from '../src/errors.ts'
 import type { Progress } from '../src/progress.ts'
+import { withBankFile } from './bank-file.ts'
 
 /** A file that was taken in by this run. */
 export interface ImportedBankFile {
@@ -143,25 +141,19 @@ async function importAll(
   const step = progress.step('bank files', 'files', paths.length)
   for (const file of paths) {
     try {
-      const bytes = await readBytes(file)
-      const sha256 = createHash('sha256').update(bytes).digest('hex')
-      if (known.has(sha256)) {
-        alreadyKnown += 1
-      } else {
-        const reading = await readBankFile(bytes, file.name, options)
+      await withBankFile(file, async ({ sha256, bytes, source }) => {
+        if (known.has(sha256)) {
+          alreadyKnown += 1
+          return
+        }
+        const reading = await outlineBankFile(source, file.name, options)
         for (const note of reading.notes) progress.note(note)
-        const stored = await db.transaction((tx) =>
-          storeReading(tx, progress, reading, {
-            sha256,
-            name: file.name,
-            bytes: bytes.length,
-            runId,
-          }),
-        )
+        const facts = { sha256, name: file.name, bytes, runId }
+        const stored = await db.transaction((tx) => storeReading(tx, progress, reading, facts))
         known.add(sha256)
         files.push(stored.file)
         suspected.push(...stored.suspected)
-      }
+      })
     } catch (error) {
       if (!(error instanceof InputFault)) throw error
       rejected.push({ name: file.name, fault: error })
@@ -170,38 +162,6 @@ async function importAll(
   }
   step.done(`${files.length} imported, ${alreadyKnown} known already, ${rejected.length} rejected`)
   return { files, rejected, alreadyKnown, suspected }
-}
-
-/** What concerns one file only rejects it; a disk or share that fails concerns all of them. */
-const FILE_CODES = new Set([
-  'ENOENT',
-  'EACCES',
-  'EPERM',
-  'EISDIR',
-  'ENOTDIR',
-  'ENAMETOOLONG',
-  'ELOOP',
-])
-
-async function readBytes({ name, path }: BankFilePath): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(path)
-    refuseSize(size, name)
-    return await readFile(path)
-  } catch (error) {
-    if (error instanceof InputFault) throw error
-    const code = osErrorCode(error)
-    if (FILE_CODES.has(code)) {
-      throw new InputFault(`${name}: the file cannot be opened (${code})`, {
-        hint: 'Check that it is there, that it is a file and that this account may read it.',
-        cause: error,
-      })
-    }
-    throw new UnavailableFault(`the bank file ${name} cannot be read (${code})`, {
-      hint: 'Check the disk or network share on which it lies; then run the same command again.',
-      cause: error,
-    })
-  }
 }
 
 interface FileFacts {
@@ -215,17 +175,17 @@ interface FileFacts {
 async function storeReading(
   tx: Tx,
   progress: Progress,
-  reading: BankFileReading,
+  reading: BankFileOutline,
   facts: FileFacts,
 ): Promise<{ file: ImportedBankFile; suspected: SuspectedDuplicate[] }> {
-  const { format, formatVersion, hasUniqueReferences } = reading
+  const { format, formatVersion } = reading
   const statements = reading.statements.map((statement) => {
     const movementMinor = sumOf(statement.entries.map(({ amountMinor }) => amountMinor))
     return {
       statement,
       movementMinor,
       balanceState: balanceState(statement, movementMinor),
-      fingerprints: statement.entries.map((entry) => fingerprint(entry, hasUniqueReferences)),
+      fingerprints: statement.entries.map(({ fingerprint }) => fingerprint),
     }
   })
   const fileId = await insertBankFile(tx, { ...facts, format, formatVersion })
@@ -236,7 +196,7 @@ async function storeReading(
     fileId,
     statements.map((incoming, index) => ({ ...incoming, positionInFile: index + 1 })),
   )
-  const rows: NewBankEntry[] = []
+  const chosen: (NewEntry & { readonly statementId: number })[] = []
   const suspected: SuspectedDuplicate[] = []
   for (const [index, incoming] of statements.entries()) {
     const statementId = ids.get(index + 1)
@@ -250,21 +210,24 @@ async function storeReading(
       { ...incoming, ...daysAndBalances(incoming), source: statementId, isSameFile: true },
       entries,
     )
-    for (const { entry, fingerprint: print, rank } of entries) {
-      rows.push({
-        statementId,
-        entry,
-        fingerprint: print,
-        fingerprintVersion: FINGERPRINT_VERSION,
-        fingerprintRank: rank,
-      })
-    }
+    for (const entry of entries) chosen.push({ ...entry, statementId })
     suspected.push(...suspects.map((suspect) => toSuspected(facts.name, suspect, fileNames)))
     for (const note of doubtNotes(facts.name, incoming, doubts)) progress.note(note)
   }
-  await insertBankEntries(tx, rows)
+  for (const batch of reading.inFull(chosen)) {
+    await insertBankEntries(
+      tx,
+      batch.map(({ entry, chosen: { statementId, fingerprint, rank } }) => ({
+        statementId,
+        entry,
+        fingerprint,
+        fingerprintVersion: FINGERPRINT_VERSION,
+        fingerprintRank: rank,
+      })),
+    )
+  }
   for (const note of suspectedNotes(suspected)) progress.note(note)
-  const counts = { added: rows.length, suspected: suspected.length }
+  const counts = { added: chosen.length, suspected: suspected.length }
   return { file: outcomeOf(facts, reading, statements, counts), suspected }
 }
 
@@ -378,7 +341,7 @@ function doubtNotes(
 
 function outcomeOf(
   { sha256, name }: FileFacts,
-  { format, formatVersion }: BankFileReading,
+  { format, formatVersion }: BankFileOutline,
   statements: readonly IncomingStatement[],
   { added, suspected }: { readonly added: number; readonly suspected: number },
 ): ImportedBankFile {

@@ -1,8 +1,9 @@
 /** What one page of the provider's ledger means for what is stored. Pure. */
 import { isDeepStrictEqual } from 'node:util'
-import type {
-  BalanceTransactionChange,
-  StoredBalanceTransaction,
+import {
+  type BalanceTransactionChange,
+  isRawPurged,
+  type StoredBalanceTransaction,
 } from '../db/balance-transactions.ts'
 import type { LedgerRange, RangeFloor } from '../db/ledger-ranges.ts'
 import type { BalanceTransaction } from '../src/domain/balance-transaction.ts'
@@ -171,7 +172,8 @@ function differs(
   return (
     vanishedRunId !== null ||
     !isDeepStrictEqual(before, row.parsed) ||
-    !isDeepStrictEqual(raw, row.raw)
+    // What was purged on purpose must not come back, nor count as a change.
+    !(isRawPurged(raw) || isDeepStrictEqual(raw, row.raw))
   )
 }
 

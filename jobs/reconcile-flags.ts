@@ -46,7 +46,12 @@ export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): Rec
 
 /** The day that counts as today, or null where none was named. */
 export function readAsOf(typed: string | undefined): Day | null {
-  return typed === undefined ? null : named('--as-of', () => parseDay(typed))
+  return typed === undefined ? null : readDay('--as-of', typed)
+}
+
+/** @throws UsageFault naming the flag unless it is a day of the calendar. */
+export function readDay(flag: string, typed: string): Day {
+  return named(flag, () => parseDay(typed))
 }
 
 const PERIOD_HINT =

@@ -2,9 +2,9 @@
  * `npm run sandbox`: the demo's world behind the provider's API, until Ctrl-C, to try the other
  * commands against.
  */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../src/errors.ts'
-import { writeBankFiles } from '../src/sandbox/bank-files.ts'
+import { BANK_FORMATS, type BankFormat, writeBankFiles } from '../src/sandbox/bank-files.ts'
 import { plantDemo } from '../src/sandbox/plant.ts'
 import { startSandbox } from '../src/sandbox/server.ts'
 import { createWorld, DEMO_API_KEY, DEMO_WEEK } from '../src/sandbox/world.ts'
@@ -12,6 +12,7 @@ import { createWorld, DEMO_API_KEY, DEMO_WEEK } from '../src/sandbox/world.ts'
 interface Flags {
   port: number
   bankDir?: string
+  bankFormat?: BankFormat
   clean?: boolean
 }
 
@@ -24,15 +25,27 @@ function port(text: string): number {
 }
 
 async function serve(flags: Flags): Promise<void> {
+  if (flags.bankFormat !== undefined && flags.bankDir === undefined) {
+    program.error('error: --bank-format says how the files of --bank-dir are written: give both.')
+  }
   const world = createWorld()
   const planted = flags.clean === true ? [] : plantDemo(world)
   const sandbox = await startSandbox({ world, port: flags.port })
+  // Listened for before it is offered: a signal may follow the words at once.
+  const stopped = new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve)
+    process.once('SIGTERM', resolve)
+  })
   const say = (text = ''): void => {
     process.stdout.write(`${text}\n`)
   }
   say(`The sandbox of Alma answers at ${sandbox.url} (exports at ${sandbox.exportHostUrl}).`)
   if (flags.bankDir !== undefined) {
-    const files = await writeBankFiles(world, flags.bankDir)
+    const files = await writeBankFiles(
+      world,
+      flags.bankDir,
+      flags.bankFormat === undefined ? {} : { format: flags.bankFormat },
+    )
     say(`${files.length} bank statements are in ${flags.bankDir}.`)
   }
   say()
@@ -48,10 +61,7 @@ async function serve(flags: Flags): Promise<void> {
   for (const { code, story } of planted) say(`  ${code.padEnd(20)} ${story}`)
   say()
   say('Ctrl-C stops it.')
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve)
-    process.once('SIGTERM', resolve)
-  })
+  await stopped
   await sandbox.close()
 }
 
@@ -59,13 +69,20 @@ const program = new Command('npm run sandbox --')
   .description('A stand-in for the Alma API with a sample world, for trying things out.')
   .option('--port <number>', 'port of the API', port, 8765)
   .option('--bank-dir <dir>', 'write the bank statements of the sample world into this folder')
+  .addOption(
+    new Option(
+      '--bank-format <format>',
+      'of the bank statements, in a folder that has none yet; by turns camt.053 and canonical CSV unless given',
+    ).choices(BANK_FORMATS),
+  )
   .option('--clean', 'a world without the planted breaks')
   .addHelpText(
     'after',
     `
 Examples:
   npm run sandbox
-  npm run sandbox -- --port 9000 --bank-dir inbox`,
+  npm run sandbox -- --port 9000 --bank-dir inbox
+  npm run sandbox -- --bank-dir inbox --bank-format mt940`,
   )
   .action(serve)
   .exitOverride()

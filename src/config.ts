@@ -90,6 +90,8 @@ export interface Config {
   readonly lateWindowDays: number
   readonly unpaidAfterDays: number
   readonly exportTimeoutSeconds: number
+  /** Names and addresses of customers stay in archived export files; nothing else ever holds them. */
+  readonly keepCustomerData: boolean
   readonly journal: JournalConfig
   /** Whether the ledger's fees contain VAT, for entities without a fee contract; null: the exports must show it. */
   readonly feeVat: FeeVat | null
@@ -198,6 +200,8 @@ export function inspectConfig(
     lateWindowDays: read.value('LATE_WINDOW_DAYS', wholeNumber(0, 250), 20),
     unpaidAfterDays: read.value('UNPAID_AFTER_DAYS', wholeNumber(0, 250), 10),
     exportTimeoutSeconds: read.value('EXPORT_TIMEOUT_SECONDS', wholeNumber(1, 86_400), 600),
+    keepCustomerData:
+      read.value('KEEP_CUSTOMER_DATA', z.enum(['yes', 'no'], 'yes or no'), 'no') === 'yes',
     journal: readJournal(read),
     feeVat: read.value(
       'FEE_VAT',

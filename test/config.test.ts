@@ -62,6 +62,7 @@ test('nothing set: the defaults of the contract', () => {
     lateWindowDays: 20,
     unpaidAfterDays: 10,
     exportTimeoutSeconds: 600,
+    keepCustomerData: false,
     journal: {
       accounts: {
         bank: '512',
@@ -120,6 +121,7 @@ test('every setting given', () => {
     LATE_WINDOW_DAYS: '3',
     UNPAID_AFTER_DAYS: '0',
     EXPORT_TIMEOUT_SECONDS: '60',
+    KEEP_CUSTOMER_DATA: 'yes',
   })
   expect(onlyEntity(config)).toMatchObject({
     apiKey: KEY,
@@ -203,6 +205,7 @@ describe('a wrong setting is named with what was found and what was expected', (
     [{ MATCH_WINDOW_DAYS: '-1' }, 'MATCH_WINDOW_DAYS: found "-1", expected a whole number'],
     [{ LATE_WINDOW_DAYS: '1e2' }, 'LATE_WINDOW_DAYS: found "1e2", expected a whole number'],
     [{ UNPAID_AFTER_DAYS: 'ten' }, 'UNPAID_AFTER_DAYS: found "ten", expected a whole number'],
+    [{ KEEP_CUSTOMER_DATA: 'true' }, 'KEEP_CUSTOMER_DATA: found "true", expected yes or no'],
     [{ EXPORT_TIMEOUT_SECONDS: '0' }, 'EXPORT_TIMEOUT_SECONDS: found "0", expected a whole number'],
     [
       { MATCH_WINDOW_DAYS: '10', LATE_WINDOW_DAYS: '9' },

@@ -1,4 +1,4 @@
-import type { BankEntry, BankStatement } from '../domain/bank-statement.ts'
+import type { BankEntry } from '../domain/bank-statement.ts'
 import { addDays, type Day } from '../domain/day.ts'
 import { type Currency, parseCurrency, sumOf, absolute } from '../domain/money.ts'
 import { businessDaysBetween } from '../domain/target-calendar.ts'
@@ -11,18 +11,32 @@ import {
   type Refuse,
   signedAmount,
 } from './camt053-entry.ts'
-import { MOVEMENT_MINOR_MAX, parseAccount, readValue, shown } from './reader.ts'
+import {
+  type ComparedEntry,
+  MOVEMENT_MINOR_MAX,
+  parseAccount,
+  readValue,
+  shown,
+  type StatementOf,
+} from './reader.ts'
 import { elementsAt, textAt, type XmlElement } from './xml.ts'
 
-/** A statement (`Stmt`) as far as it went by. */
-export interface CamtStatementParts {
+/** A statement (`Stmt`) as far as it went by, with what is kept of its entries. */
+export interface CamtStatementParts<Kept> {
   /** 1-based in the file. */
   readonly number: number
   readonly line: number
   /** What stands directly in it, entries apart. */
   readonly children: XmlElement[]
-  readonly entries: PlacedCamtEntry[]
+  /** Null until an entry comes and the account stood before it. */
+  account: string | null
+  /** What came before the account, as off the schema. */
+  readonly waiting: PlacedCamtEntry[]
+  readonly entries: Kept[]
 }
+
+/** What becomes of an entry that is read whole. */
+export type Keep<Kept> = (entry: BankEntry) => Kept
 
 const NAMES_MAX = 5
 
@@ -37,17 +51,25 @@ interface Balance {
  * The statements of one `Stmt`: one, or one for each currency where an account holds several.
  * @param messageCreated when the message was made, as written, where the statement does not say.
  */
-export function finishStatement(
-  { children, entries: placed }: CamtStatementParts,
+export function finishStatement<Kept extends ComparedEntry>(
+  parts: CamtStatementParts<Kept>,
   messageCreated: string | null,
+  keep: Keep<Kept>,
   refuse: Refuse,
-): BankStatement[] {
-  const statement: XmlElement = { name: 'Stmt', attributes: {}, text: '', children, line: 0 }
+): StatementOf<Kept>[] {
+  const statement = asElement(parts)
   const account = accountOf(statement, refuse)
+  if (account === null) throw refuse('the statement names no account (Acct/Id)')
+  if (parts.account !== null && parts.account !== account) {
+    throw refuse(`the statement names two accounts, ${parts.account} and ${account}`)
+  }
   const balances = elementsAt(statement, 'Bal')
     .filter((balance) => BOOKED_BALANCES.has(balanceType(balance)))
     .map((balance) => readBalance(balance, refuse))
-  const entries = placed.map((entry) => finished(entry, account))
+  const entries = [
+    ...parts.waiting.map((entry) => keep(finished(entry, account))),
+    ...parts.entries,
+  ]
   const accountCurrency = textAt(statement, 'Acct', 'Ccy')
   const currencies = new Set([
     ...balances.map(({ currency }) => currency),
@@ -78,13 +100,31 @@ export function finishStatement(
   })
 }
 
-function accountOf(statement: XmlElement, refuse: Refuse): string {
+function asElement({ children }: Pick<CamtStatementParts<unknown>, 'children'>): XmlElement {
+  return { name: 'Stmt', attributes: {}, text: '', children, line: 0 }
+}
+
+/**
+ * Takes an entry in as soon as the account is known, which by the schema stands before it, so that
+ * a long statement is never there as a whole unless `keep` keeps it.
+ */
+export function addEntry<Kept>(
+  parts: CamtStatementParts<Kept>,
+  placed: PlacedCamtEntry,
+  keep: Keep<Kept>,
+  refuse: Refuse,
+): void {
+  if (parts.waiting.length === 0) parts.account ??= accountOf(asElement(parts), refuse)
+  if (parts.account === null) parts.waiting.push(placed)
+  else parts.entries.push(keep(finished(placed, parts.account)))
+}
+
+function accountOf(statement: XmlElement, refuse: Refuse): string | null {
   const id =
     textAt(statement, 'Acct', 'Id', 'IBAN') ??
     textAt(statement, 'Acct', 'Id', 'Othr', 'Id') ??
     textAt(statement, 'Acct', 'Prxy', 'Id')
-  if (id === null) throw refuse('the statement names no account (Acct/Id)')
-  return readValue(id, parseAccount, refuse)
+  return id === null ? null : readValue(id, parseAccount, refuse)
 }
 
 /**
@@ -163,7 +203,7 @@ interface CoverageSources {
   readonly opening: Balance | null
   readonly closing: Balance | null
   readonly created: string | null
-  readonly entries: readonly BankEntry[]
+  readonly entries: readonly ComparedEntry[]
   readonly refuse: Refuse
 }
 

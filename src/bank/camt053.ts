@@ -1,15 +1,27 @@
-import type { BankStatement } from '../domain/bank-statement.ts'
-import { readEntry, readStatus } from './camt053-entry.ts'
-import { type CamtStatementParts, finishStatement } from './camt053-statement.ts'
+import type { BankEntry } from '../domain/bank-statement.ts'
+import type { Day } from '../domain/day.ts'
 import type { InputFault } from '../errors.ts'
-import { decoded, xmlEncoding } from './encoding.ts'
+import { readEntry, readStatus, type Refuse } from './camt053-entry.ts'
 import {
+  addEntry,
+  type CamtStatementParts,
+  finishStatement,
+  type Keep,
+} from './camt053-statement.ts'
+import { type BytePieces, decoded, decodedPieces, xmlEncoding } from './encoding.ts'
+import { fingerprint } from './fingerprint.ts'
+import {
+  type BankFileOutline,
   type BankFileReader,
   type BankFileReading,
+  type ComparedEntry,
   ENTRIES_PER_FILE_MAX,
+  type FullEntry,
+  type OutlinedEntry,
   refusal,
+  type StatementOf,
 } from './reader.ts'
-import { textAt, visitXml, type XmlElement, type XmlVisitor } from './xml.ts'
+import { textAt, visitXml, visitXmlByPieces, type XmlElement, type XmlVisitor } from './xml.ts'
 
 /**
  * ISO 20022 camt.053, bank to customer statement, every version: elements are taken by their local
@@ -30,24 +42,100 @@ const OTHER_MESSAGES: Readonly<Record<string, string>> = {
 }
 
 function readCamt053(bytes: Uint8Array, fileName: string): BankFileReading {
-  const reading = new CamtReading(fileName)
+  const reading = new CamtReading(fileName, (entry) => entry)
   visitXml(decoded(bytes, xmlEncoding(bytes, fileName), fileName), reading)
   return reading.result()
 }
 
+/**
+ * The same of a file that is not there as a whole: once through it now, and once more for the
+ * entries in full.
+ * @param head the beginning of the file.
+ * @throws InputFault as for reading it.
+ */
+export function outlineCamt053(
+  head: Uint8Array,
+  pieces: BytePieces,
+  fileName: string,
+): BankFileOutline {
+  const encoding = xmlEncoding(head, fileName)
+  const reading = new CamtReading(fileName, outliner())
+  visitXml(decodedPieces(pieces, encoding, fileName), reading)
+  return {
+    ...reading.result(),
+    inFull: (chosen) => chosenInFull(chosen, decodedPieces(pieces, encoding, fileName), fileName),
+  }
+}
+
+/** Makes outlines that share their days, currencies and accounts, which are few. */
+function outliner(): Keep<OutlinedEntry> {
+  const days = new Map<string, Day>()
+  const texts = new Map<string, string>()
+  const shared = <T extends string>(known: Map<string, T>, text: T): T => {
+    const found = known.get(text)
+    if (found === undefined) known.set(text, text)
+    return found ?? text
+  }
+  return (entry) => ({
+    account: shared(texts, entry.account),
+    bookingDay: shared(days, entry.bookingDay),
+    amountMinor: entry.amountMinor,
+    currency: shared(texts, entry.currency),
+    place: entry.place,
+    position: entry.position,
+    fingerprint: fingerprint(entry),
+  })
+}
+
+/** Entries that are handed over at once: few, so that their texts are garbage while they are young. */
+const FULL_ENTRIES_MAX = 100
+
+function* chosenInFull<Chosen extends { readonly entry: ComparedEntry }>(
+  chosen: readonly Chosen[],
+  text: Iterable<string>,
+  fileName: string,
+): Generator<readonly FullEntry<Chosen>[], void, undefined> {
+  const wanted = new Map(chosen.map((one) => [one.entry.position, one]))
+  let batch: FullEntry<Chosen>[] = []
+  let found = 0
+  const reading = new CamtReading(fileName, (entry) => {
+    const one = wanted.get(entry.position)
+    if (one === undefined) return compared(entry)
+    batch.push({ chosen: one, entry })
+    return one.entry
+  })
+  for (const _ of visitXmlByPieces(text, reading)) {
+    if (batch.length < FULL_ENTRIES_MAX) continue
+    found += batch.length
+    yield batch
+    batch = []
+  }
+  found += batch.length
+  if (found !== chosen.length) {
+    throw new Error(`${found} of ${chosen.length} entries of ${fileName} were found again`)
+  }
+  yield batch
+}
+
+function compared({ account, bookingDay, amountMinor, currency, place, position }: BankEntry) {
+  return { account, bookingDay, amountMinor, currency, place, position }
+}
+
 /** Collects statements while the document goes by; only what belongs to them is kept. */
-class CamtReading implements XmlVisitor {
+class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
   private readonly fileName: string
-  private readonly statements: BankStatement[] = []
+  private readonly keep: Keep<Kept>
+  private readonly statements: StatementOf<Kept>[] = []
   private version: string | null = null
   private messageCreated: string | null = null
-  private statement: CamtStatementParts | null = null
+  private statement: CamtStatementParts<Kept> | null = null
   private entriesSeen = 0
   private readonly leftOut = new Map<string, number>()
   private daysFromValue = 0
 
-  constructor(fileName: string) {
+  constructor(fileName: string, keep: Keep<Kept>) {
     this.fileName = fileName
+    this.keep = keep
   }
 
   opened(
@@ -60,7 +148,8 @@ class CamtReading implements XmlVisitor {
     if (other !== undefined) this.broken(line, `the file holds ${other}, not a statement`)
     if (name === 'Stmt') {
       if (this.statement !== null) this.broken(line, 'a statement begins inside another one')
-      this.statement = { line, children: [], entries: [], number: this.statements.length + 1 }
+      const number = this.statements.length + 1
+      this.statement = { number, line, children: [], account: null, waiting: [], entries: [] }
       return 'enter'
     }
     if (name === 'Ntry') {
@@ -84,7 +173,7 @@ class CamtReading implements XmlVisitor {
     }
   }
 
-  private takeEntry(statement: CamtStatementParts, element: XmlElement, raw: string): void {
+  private takeEntry(statement: CamtStatementParts<Kept>, element: XmlElement, raw: string): void {
     const place = `entry ${this.entriesSeen}, line ${element.line}`
     const refuse = (found: string): InputFault => refusal(this.fileName, place, found)
     const status = readStatus(element, refuse)
@@ -94,26 +183,28 @@ class CamtReading implements XmlVisitor {
     }
     const entry = readEntry(element, refuse)
     if (entry.bookingDayIsValueDay) this.daysFromValue += 1
-    statement.entries.push({ entry, place, position: this.entriesSeen, raw })
+    const placed = { entry, place, position: this.entriesSeen, raw }
+    addEntry(statement, placed, this.keep, this.refuseIn(statement))
   }
 
   closed(name: string): void {
     if (name !== 'Stmt' || this.statement === null) return
     const parts = this.statement
     this.statement = null
-    const place = `statement ${parts.number}, line ${parts.line}`
     this.statements.push(
-      ...finishStatement(parts, this.messageCreated, (found) =>
-        refusal(this.fileName, place, found),
-      ),
+      ...finishStatement(parts, this.messageCreated, this.keep, this.refuseIn(parts)),
     )
+  }
+
+  private refuseIn({ number, line }: CamtStatementParts<Kept>): Refuse {
+    return (found) => refusal(this.fileName, `statement ${number}, line ${line}`, found)
   }
 
   broken(line: number, found: string): never {
     throw refusal(this.fileName, `line ${line}`, found)
   }
 
-  result(): BankFileReading {
+  result(): Omit<BankFileReading, 'statements'> & { statements: StatementOf<Kept>[] } {
     if (this.statements.length === 0) {
       throw refusal(this.fileName, null, 'the message holds no statement (Stmt)')
     }

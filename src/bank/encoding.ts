@@ -6,6 +6,9 @@ import { refusal } from './reader.ts'
  */
 const CHUNK_BYTES = 65_536
 
+/** The bytes of a file in pieces, in order, whenever it is called. A piece may be overwritten by the next one. */
+export type BytePieces = () => Iterable<Uint8Array>
+
 /**
  * The encoding that the bytes themselves show: a byte order mark, or the zero bytes of UTF-16 around
  * the first character; null if they show none.
@@ -62,15 +65,24 @@ export function headText(bytes: Uint8Array): string {
  * The text of a file, piece by piece, without byte order mark.
  * @throws InputFault naming the line on which a byte does not belong to the encoding.
  */
-export function* decoded(
+export function decoded(
   bytes: Uint8Array,
+  encoding: string,
+  fileName: string,
+): Generator<string, void, undefined> {
+  return decodedPieces(() => chunksOf(bytes), encoding, fileName)
+}
+
+/** The same of bytes that are not all there at once. */
+export function* decodedPieces(
+  pieces: BytePieces,
   encoding: string,
   fileName: string,
 ): Generator<string, void, undefined> {
   const decoder = new TextDecoder(encoding, { fatal: true })
   let goodBytes = 0
   try {
-    for (const chunk of chunksOf(bytes)) {
+    for (const chunk of pieces()) {
       const text = decoder.decode(chunk, { stream: true })
       goodBytes += chunk.length
       yield text
@@ -80,30 +92,35 @@ export function* decoded(
     if (!(error instanceof TypeError)) throw error
     throw refusal(
       fileName,
-      `line ${lineOfBadByte(bytes, encoding, goodBytes)}`,
+      `line ${lineOfBadByte(pieces, encoding, goodBytes)}`,
       `a byte is not ${encoding.toUpperCase()}, the encoding of the file: it is damaged or cut, or declares an encoding that it does not have`,
     )
   }
 }
 
 /** The pieces that decoded well are counted whole, the one that did not byte by byte. */
-function lineOfBadByte(bytes: Uint8Array, encoding: string, goodBytes: number): number {
+function lineOfBadByte(pieces: BytePieces, encoding: string, goodBytes: number): number {
   const decoder = new TextDecoder(encoding, { fatal: true })
   let line = 1
-  for (const chunk of chunksOf(bytes.subarray(0, goodBytes))) {
-    line += decoder.decode(chunk, { stream: true }).split('\n').length - 1
-  }
-  try {
-    for (let at = goodBytes; at < bytes.length; at += 1) {
-      if (decoder.decode(bytes.subarray(at, at + 1), { stream: true }) === '\n') line += 1
+  let seenBytes = 0
+  for (const chunk of pieces()) {
+    const step = seenBytes < goodBytes ? chunk.length : 1
+    for (let at = 0; at < chunk.length; at += step) {
+      try {
+        line +=
+          decoder.decode(chunk.subarray(at, at + step), { stream: true }).split('\n').length - 1
+      } catch (error) {
+        if (error instanceof TypeError) return line
+        throw error
+      }
     }
-  } catch {
-    return line
+    seenBytes += chunk.length
   }
   return line
 }
 
-function* chunksOf(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
+/** Bytes that are all there, in pieces. */
+export function* chunksOf(bytes: Uint8Array): Generator<Uint8Array, void, undefined> {
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES)
 }
 

@@ -1,8 +1,9 @@
-import type { BalanceState, BankEntry, BankStatement } from '../domain/bank-statement.ts'
+import type { BalanceState } from '../domain/bank-statement.ts'
 import { groupBy } from '../domain/collections.ts'
 import type { Day } from '../domain/day.ts'
 import { sumOf } from '../domain/money.ts'
 import { tellsById } from './fingerprint.ts'
+import type { ComparedEntry, StatementOf } from './reader.ts'
 
 /**
  * Which entries of a statement are new, where files overlap, repeat each other, or tell of one day in
@@ -79,8 +80,8 @@ function rememberEntry(known: KnownAccount, entry: KnownEntry): void {
 }
 
 /** A statement with the fingerprints of its entries, in their order. */
-export interface IncomingStatement {
-  readonly statement: BankStatement
+export interface IncomingStatement<Entry extends ComparedEntry = ComparedEntry> {
+  readonly statement: StatementOf<Entry>
   readonly movementMinor: bigint
   readonly balanceState: BalanceState
   readonly fingerprints: readonly string[]
@@ -93,11 +94,13 @@ interface Comparable {
   readonly amountMinor: bigint
 }
 
-interface IncomingEntry extends Comparable {
-  readonly entry: BankEntry
+interface IncomingEntry<Entry extends ComparedEntry = ComparedEntry> extends Comparable {
+  readonly entry: Entry
 }
 
-export interface NewEntry extends IncomingEntry {
+export interface NewEntry<
+  Entry extends ComparedEntry = ComparedEntry,
+> extends IncomingEntry<Entry> {
   /** 1, 2, … among equal entries of the account and booking day, known ones counted. */
   readonly rank: number
 }
@@ -117,28 +120,31 @@ export interface Doubt {
  * earlier file told and this one does not: probably the same money in other words. It is not taken
  * in, since money that counts twice is worse to find than money that waits for a person.
  */
-export interface Suspect {
-  readonly entry: BankEntry
+export interface Suspect<Entry extends ComparedEntry = ComparedEntry> {
+  readonly entry: Entry
   /** The entry as which it was taken. */
   readonly known: KnownEntry
 }
 
-export interface NewEntries {
-  readonly entries: readonly NewEntry[]
-  readonly suspects: readonly Suspect[]
+export interface NewEntries<Entry extends ComparedEntry> {
+  readonly entries: readonly NewEntry<Entry>[]
+  readonly suspects: readonly Suspect<Entry>[]
   readonly doubts: readonly Doubt[]
 }
 
 /** The entries of `incoming` that are not known yet, in the order of the file, with their ranks. */
-export function newEntries(incoming: IncomingStatement, known: KnownAccount): NewEntries {
+export function newEntries<Entry extends ComparedEntry>(
+  incoming: IncomingStatement<Entry>,
+  known: KnownAccount,
+): NewEntries<Entry> {
   const given = incoming.statement.entries.map((entry, index) => ({
     entry,
     fingerprint: incoming.fingerprints[index] ?? '',
     bookingDay: entry.bookingDay,
     amountMinor: entry.amountMinor,
   }))
-  const entries: NewEntry[] = []
-  const suspects: Suspect[] = []
+  const entries: NewEntry<Entry>[] = []
+  const suspects: Suspect<Entry>[] = []
   const doubts: Doubt[] = []
   for (const [day, ofDay] of groupBy(given, ({ entry }) => entry.bookingDay)) {
     const there = known.days.get(day)?.entries ?? []
@@ -156,13 +162,16 @@ export function newEntries(incoming: IncomingStatement, known: KnownAccount): Ne
 }
 
 /** The part of what a statement says of a day that nobody said before. */
-interface Fresh {
-  readonly fresh: readonly IncomingEntry[]
-  readonly suspects: readonly Suspect[]
+interface Fresh<Entry extends ComparedEntry> {
+  readonly fresh: readonly IncomingEntry<Entry>[]
+  readonly suspects: readonly Suspect<Entry>[]
   readonly doubt: Doubt['outcome'] | null
 }
 
-function ranked(fresh: readonly IncomingEntry[], there: readonly KnownEntry[]): NewEntry[] {
+function ranked<Entry extends ComparedEntry>(
+  fresh: readonly IncomingEntry<Entry>[],
+  there: readonly KnownEntry[],
+): NewEntry<Entry>[] {
   const ranks = new Map<string, number>()
   for (const { fingerprint, rank } of there) {
     ranks.set(fingerprint, Math.max(rank, ranks.get(fingerprint) ?? 0))
@@ -180,12 +189,12 @@ function ranked(fresh: readonly IncomingEntry[], there: readonly KnownEntry[]): 
  * other. Unless the entries they share add up to nothing: then they might as well follow each other.
  * @returns the entries that only the incoming statement has; null where balances prove nothing.
  */
-function provedByBalance(
-  incoming: IncomingStatement,
+function provedByBalance<Entry extends ComparedEntry>(
+  incoming: IncomingStatement<Entry>,
   day: Day,
-  ofDay: readonly IncomingEntry[],
+  ofDay: readonly IncomingEntry<Entry>[],
   known: KnownAccount,
-): Fresh | null {
+): Fresh<Entry> | null {
   const before = incomingBalanceBefore(incoming, day)
   if (before === null) return null
   const statements = [...known.statements.values()]
@@ -236,13 +245,13 @@ function knownBalanceBefore(
  * entries of one statement is another entry. Statements that follow each other share nothing. What
  * then is left on both sides with one amount is suspected to be the same.
  */
-function byFingerprint(
-  incoming: IncomingStatement,
-  given: readonly IncomingEntry[],
-  ofDay: readonly IncomingEntry[],
+function byFingerprint<Entry extends ComparedEntry>(
+  incoming: IncomingStatement<Entry>,
+  given: readonly IncomingEntry<Entry>[],
+  ofDay: readonly IncomingEntry<Entry>[],
   there: readonly KnownEntry[],
   known: KnownAccount,
-): Fresh {
+): Fresh<Entry> {
   const relationsBy = (keyOf: KeyOf): ((source: number) => Relation) => {
     const relations = new Map<number, Relation>()
     return (source) => {
@@ -273,7 +282,10 @@ const byLooks: KeyOf = ({ fingerprint }) => fingerprint
 const byAmount: KeyOf = ({ bookingDay, amountMinor }) => `${bookingDay} ${amountMinor}`
 
 /** Pairs entries of one day and amount, but never two with ids of their own: those are two. */
-function pairByAmount(left: readonly IncomingEntry[], right: readonly KnownEntry[]) {
+function pairByAmount<Entry extends ComparedEntry>(
+  left: readonly IncomingEntry<Entry>[],
+  right: readonly KnownEntry[],
+) {
   const hasId = ({ fingerprint }: Comparable): boolean => tellsById(fingerprint)
   const others = pairUp(
     left.filter((entry) => !hasId(entry)),

@@ -1,23 +1,32 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import type { BankEntry } from '../domain/bank-statement.ts'
 import { mergedReading, type NamedReading, readMembers } from './archive-reading.ts'
-import { camt053 } from './camt053.ts'
+import { camt053, outlineCamt053 } from './camt053.ts'
 import { canonicalCsv } from './canonical-csv.ts'
 import { cfonb120 } from './cfonb120.ts'
 import { CSV_FORMAT, csvByProfile } from './csv-profile.ts'
-import { headText } from './encoding.ts'
+import { type BytePieces, chunksOf, headText } from './encoding.ts'
+import { fingerprint } from './fingerprint.ts'
 import { mt940 } from './mt940.ts'
 import { norma43 } from './norma43.ts'
 import { ofx } from './ofx.ts'
 import { underAccount } from './own-account.ts'
 import { BUILT_IN_PROFILES } from './profiles/built-in.ts'
 import type { CsvProfile } from './profiles/profile.ts'
-import { type BankFileReader, type BankFileReading, type FileHead, refusal } from './reader.ts'
+import {
+  type BankFileOutline,
+  type BankFileReader,
+  type BankFileReading,
+  type ComparedEntry,
+  type FileHead,
+  refusal,
+} from './reader.ts'
 import { A_TABLE, looksLike } from './refused-formats.ts'
 import { isZip, unzipped } from './zip.ts'
 
 export { CSV_FORMAT } from './csv-profile.ts'
-export type { BankFileReading } from './reader.ts'
+export type { BankFileOutline, BankFileReading } from './reader.ts'
 
 /** Larger than years of statements; also the bound of what a compressed file may unfold to. */
 export const FILE_BYTES_MAX = 200 * 1024 * 1024
@@ -47,7 +56,7 @@ export const AS_THE_FILE_SAYS: ReadingOptions = {
 }
 
 /** Enough to see the first elements of an XML file, or a few lines of any other. */
-const HEAD_BYTES = 65_536
+export const HEAD_BYTES = 65_536
 
 /**
  * Reads a bank file, recognised by its content, plain, compressed with gzip, or an archive whose
@@ -83,6 +92,81 @@ export async function readBankFiles(
     )
   }
   return [{ name: fileName, bytes, reading: readPlain(plain, fileName, options) }]
+}
+
+/** A bank file wherever it lies. It says the same bytes whenever it is asked. */
+export interface BankFileSource {
+  /** The first `HEAD_BYTES`, or all of a shorter file. */
+  readonly head: Uint8Array
+  readonly pieces: BytePieces
+  whole(): Uint8Array
+}
+
+/**
+ * Reads a bank file for whoever stores it. A camt.053 file, the only format in which banks send
+ * hundreds of megabytes, goes by piece by piece; others, archives, and files whose account a person
+ * gave are read whole.
+ * @throws InputFault as `readBankFile` does.
+ */
+export async function outlineBankFile(
+  source: BankFileSource,
+  fileName: string,
+  options: ReadingOptions = AS_THE_FILE_SAYS,
+): Promise<BankFileOutline> {
+  if (isPlainCamt(source.head, options)) {
+    return outlineCamt053(source.head, source.pieces, fileName)
+  }
+  const bytes = source.whole()
+  refuseSize(bytes.length, fileName)
+  if (isGzip(bytes)) {
+    const plain = await unpacked(bytes, fileName)
+    const head = plain.subarray(0, HEAD_BYTES)
+    if (isPlainCamt(head, options)) return outlineCamt053(head, () => chunksOf(plain), fileName)
+  }
+  return outlineOf(await readBankFile(bytes, fileName, options))
+}
+
+function isPlainCamt(bytes: Uint8Array, { format, profile, account }: ReadingOptions): boolean {
+  const isAsked = format === camt053.format || (format === null && profile === null)
+  if (!isAsked || account !== null || isGzip(bytes) || isZip(bytes)) return false
+  return camt053.recognises({ bytes, text: headText(bytes) })
+}
+
+/** Entries of a whole reading that are handed over at once. */
+const FULL_ENTRIES_MAX = 5_000
+
+function outlineOf({ hasUniqueReferences, ...reading }: BankFileReading): BankFileOutline {
+  const inFull = new Map<ComparedEntry, BankEntry>()
+  const statements = reading.statements.map((statement) => ({
+    ...statement,
+    entries: statement.entries.map((entry) => {
+      const { account, bookingDay, amountMinor, currency, place, position } = entry
+      const outlined = {
+        account,
+        bookingDay,
+        amountMinor,
+        currency,
+        place,
+        position,
+        fingerprint: fingerprint(entry, hasUniqueReferences),
+      }
+      inFull.set(outlined, entry)
+      return outlined
+    }),
+  }))
+  return {
+    ...reading,
+    statements,
+    *inFull(chosen) {
+      for (let at = 0; at < chosen.length; at += FULL_ENTRIES_MAX) {
+        yield chosen.slice(at, at + FULL_ENTRIES_MAX).map((one) => {
+          const entry = inFull.get(one.entry)
+          if (entry === undefined) throw new Error(`${one.entry.place} is of another file`)
+          return { chosen: one, entry }
+        })
+      }
+    },
+  }
 }
 
 function readPlain(plain: Uint8Array, fileName: string, options: ReadingOptions): BankFileReading {

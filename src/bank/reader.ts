@@ -1,4 +1,4 @@
-import type { BankStatement } from '../domain/bank-statement.ts'
+import type { BankEntry, BankStatement } from '../domain/bank-statement.ts'
 import { InvalidValue } from '../domain/invalid-value.ts'
 import { InputFault } from '../errors.ts'
 
@@ -17,6 +17,45 @@ export interface BankFileReading {
    * alone says which entry this is, whatever words another file has for it.
    */
   readonly hasUniqueReferences?: boolean
+}
+
+/** An entry as far as files are compared with each other. */
+export type ComparedEntry = Pick<
+  BankEntry,
+  'account' | 'bookingDay' | 'amountMinor' | 'currency' | 'place' | 'position'
+>
+
+/** A statement of which something else is kept for each entry. */
+export interface StatementOf<Kept> extends Omit<BankStatement, 'entries'> {
+  readonly entries: readonly Kept[]
+}
+
+/** What is kept of an entry of a file that is too long to be kept: enough to tell whether it is new. */
+export interface OutlinedEntry extends ComparedEntry {
+  readonly fingerprint: string
+}
+
+/**
+ * What a bank file says, without the texts of its entries. They are read again when it is known which
+ * of them are new, so that a file of any length needs little memory.
+ */
+export interface BankFileOutline extends Omit<
+  BankFileReading,
+  'statements' | 'hasUniqueReferences'
+> {
+  readonly statements: readonly StatementOf<OutlinedEntry>[]
+  /**
+   * The chosen entries in full, some at a time: each with what was chosen for it, each once.
+   * @throws InputFault if the file is no longer what it was.
+   */
+  inFull<Chosen extends { readonly entry: ComparedEntry }>(
+    chosen: readonly Chosen[],
+  ): Iterable<readonly FullEntry<Chosen>[]>
+}
+
+export interface FullEntry<Chosen> {
+  readonly chosen: Chosen
+  readonly entry: BankEntry
 }
 
 /** The beginning of a file, by which it is recognised. */

@@ -39,6 +39,18 @@ function localName(name: string): string {
  * never expanded, and a DOCTYPE, which no statement has, is refused.
  */
 export function visitXml(pieces: Iterable<string>, visitor: XmlVisitor): void {
+  const visit = visitXmlByPieces(pieces, visitor)
+  while (visit.next().done !== true);
+}
+
+/**
+ * The same, with a pause after each piece, in which the caller can take away what the visitor has
+ * gathered. Only a visit that is gone through to its end has seen that the document is whole.
+ */
+export function* visitXmlByPieces(
+  pieces: Iterable<string>,
+  visitor: XmlVisitor,
+): Generator<void, void, undefined> {
   const parser = new SaxesParser()
   const text = new SlidingText()
   const open: string[] = []
@@ -93,6 +105,7 @@ export function visitXml(pieces: Iterable<string>, visitor: XmlVisitor): void {
     text.forgetBefore(taking.length > 0 ? takenFrom : text.lastStartOfTag(parser.position))
     text.add(piece)
     parser.write(piece)
+    yield
   }
   parser.close()
 }
@@ -111,8 +124,9 @@ class SlidingText {
     return this.keptFrom + Math.max(0, this.kept.lastIndexOf('<', position - this.keptFrom - 1))
   }
 
+  /** A copy: a mere slice of a string keeps all of the string in memory. */
   slice(from: number, to: number): string {
-    return this.kept.slice(from - this.keptFrom, to - this.keptFrom)
+    return Buffer.from(this.kept.slice(from - this.keptFrom, to - this.keptFrom)).toString()
   }
 
   forgetBefore(position: number): void {

@@ -50,7 +50,7 @@ export interface EntityFacts {
   readonly openRows: readonly BalanceTransaction[]
   /** Rows that a payout of the period paid out, maybe late. */
   readonly latePaidRows: readonly BalanceTransaction[]
-  /** For each payout that does not add up: the rows that may tell why, see `couldExplainResidual`. */
+  /** For each payout that does not add up: the rows that may tell why, see `residualRows` of `residual.ts`. */
   readonly residualRows: readonly ResidualRows[]
   readonly changes: readonly RowChange[]
   readonly exports: readonly ExportFacts[]

@@ -5,6 +5,7 @@
 import { open } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { CsvError, parse, type Parser } from 'csv-parse'
+import { stringify } from 'csv-stringify/sync'
 import { InputFault } from '../errors.ts'
 
 /** One line of an accounting export. Amounts are signed minor units as the file has them. */
@@ -62,6 +63,82 @@ const EMAIL_ADDRESS = /[^\s@]@[^\s@]+\.[^\s@]/
  * was given out before then must not be kept.
  */
 export async function* readExportFile(path: string, name: string): AsyncGenerator<ExportLine[]> {
+  let columns: Columns | null = null
+  let batch: ExportLine[] = []
+  for await (const record of recordsOf(path, name)) {
+    if (columns === null) {
+      columns = columnsOf(record.cells, name)
+      continue
+    }
+    batch.push(readLine(record, columns, name))
+    if (batch.length >= BATCH_LINES) {
+      yield batch
+      batch = []
+    }
+  }
+  if (columns === null) throw refusal(name, 'holds no line of labels')
+  if (batch.length > 0) yield batch
+}
+
+/**
+ * Copies an export file without what it says of customers: cells of columns whose label promises
+ * something about a person, and e-mail addresses wherever they stand in columns that are not
+ * documented. The copy has the same lines and columns, in UTF-8 with commas, readable by its owner
+ * only and on the disk when this returns. Of a file that cannot be read it has what comes before the
+ * fault; a line whose cells cannot be told apart is left empty.
+ */
+export async function copyWithoutCustomers(from: string, to: string): Promise<void> {
+  const copy = await open(to, 'w', 0o600)
+  try {
+    let labels: readonly string[] | null = null
+    let batch: (readonly string[])[] = []
+    try {
+      for await (const { cells } of recordsOf(from, from)) {
+        if (labels === null) {
+          labels = cells.map(normalised)
+          // Where no column is known, it cannot be told which ones are personal.
+          if (!labels.some(isDocumented)) break
+          batch.push(cells)
+          continue
+        }
+        batch.push(withoutCustomer(cells, labels))
+        if (batch.length >= BATCH_LINES) {
+          await copy.writeFile(stringify(batch))
+          batch = []
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof InputFault)) throw error
+    }
+    await copy.writeFile(stringify(batch))
+    await copy.sync()
+  } finally {
+    await copy.close()
+  }
+}
+
+const DOCUMENTED_LABELS: ReadonlySet<string> = new Set(Object.values(LABELS).map(normalised))
+
+function isDocumented(label: string): boolean {
+  return DOCUMENTED_LABELS.has(label)
+}
+
+function withoutCustomer(cells: readonly string[], labels: readonly string[]): readonly string[] {
+  if (cells.length !== labels.length) return ['']
+  return cells.map((cell, place) => {
+    const label = labels[place] ?? ''
+    if (isDocumented(label)) return cell
+    return isPersonal(label) || EMAIL_ADDRESS.test(cell) ? '' : cell
+  })
+}
+
+interface CsvRecord {
+  readonly cells: readonly string[]
+  readonly line: number
+}
+
+/** Every record of a file, the labels first. Faults of the file are told as `InputFault`. */
+async function* recordsOf(path: string, name: string): AsyncGenerator<CsvRecord> {
   const head = await readHead(path)
   if (head.byteLength === 0) throw refusal(name, 'is empty: not even the line of labels is there')
   const encoding = encodingOf(head)
@@ -73,33 +150,14 @@ export async function* readExportFile(path: string, name: string): AsyncGenerato
     max_record_size: RECORD_CHARACTERS_MAX,
   })
   const reading = feed(parser, path, encoding, name)
-  let columns: Columns | null = null
-  let batch: ExportLine[] = []
   try {
-    for await (const record of records(parser)) {
-      if (columns === null) {
-        columns = columnsOf(record.cells, name)
-        continue
-      }
-      batch.push(readLine(record, columns, name))
-      if (batch.length >= BATCH_LINES) {
-        yield batch
-        batch = []
-      }
-    }
+    yield* records(parser)
   } catch (error) {
     throw error instanceof CsvError ? unreadable(error, name) : error
   } finally {
     parser.destroy()
     await reading
   }
-  if (columns === null) throw refusal(name, 'holds no line of labels')
-  if (batch.length > 0) yield batch
-}
-
-interface CsvRecord {
-  readonly cells: readonly string[]
-  readonly line: number
 }
 
 async function* records(parser: Parser): AsyncGenerator<CsvRecord> {

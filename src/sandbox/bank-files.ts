@@ -10,10 +10,15 @@ import {
   minDay,
   parseDay,
 } from '../domain/day.ts'
-import { formatAmount } from '../domain/money.ts'
 import { weekOf } from '../domain/period.ts'
 import { isBusinessDay } from '../domain/target-calendar.ts'
 import type { BankLine, SandboxBankAccount, SandboxWorld } from './model.ts'
+import { currencyOf, decimal, escapeXml, type SandboxStatement } from './statement.ts'
+import { writeBnpParibasCsv, writeQontoCsv } from './write-bank-csv.ts'
+import { writeCfonb120 } from './write-cfonb120.ts'
+import { writeMt940 } from './write-mt940.ts'
+import { writeNorma43 } from './write-norma43.ts'
+import { writeOfx } from './write-ofx.ts'
 
 export interface CamtOptions {
   /** Of camt.053.001: 8 unless said. They differ in namespace and in how parties and status nest. */
@@ -52,7 +57,7 @@ function camtStatement(
   { from: day, number, openingMinor, closingMinor, lines }: SandboxStatement,
   version: 2 | 8,
 ): string {
-  const currency = account.currency ?? 'EUR'
+  const currency = currencyOf(account)
   return [
     '  <Stmt>',
     `   <Id>${account.iban.slice(-6)}-${day}</Id>`,
@@ -72,7 +77,7 @@ function camtBalance(code: string, amountMinor: number, currency: string, day: D
 }
 
 function camtAmount(amountMinor: number, currency: string): string {
-  const unsigned = formatAmount(BigInt(Math.abs(amountMinor)), currency)
+  const unsigned = decimal(Math.abs(amountMinor), currency)
   const direction = amountMinor < 0 ? 'DBIT' : 'CRDT'
   return `<Amt Ccy="${currency}">${unsigned}</Amt><CdtDbtInd>${direction}</CdtDbtInd>`
 }
@@ -113,14 +118,6 @@ function camtEntry(line: BankLine, version: 2 | 8): string {
   ].join('\n')
 }
 
-function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-}
-
 const CANONICAL_COLUMNS = [
   'account',
   'booking_date',
@@ -141,7 +138,7 @@ const CANONICAL_COLUMNS = [
  * without movement is stated by a row that has a day and a balance only.
  */
 export function writeCanonicalCsv(account: SandboxBankAccount, from: Day, to: Day): string {
-  const currency = account.currency ?? 'EUR'
+  const currency = currencyOf(account)
   const dayOnly = (day: Day): string[] =>
     CANONICAL_COLUMNS.map((_, at) => [account.iban, day, '', '', currency][at] ?? '')
   const rows = listedLines(account, from, to).map((line) => [
@@ -167,10 +164,6 @@ export function writeCanonicalCsv(account: SandboxBankAccount, from: Day, to: Da
   return stringify([CANONICAL_COLUMNS, ...rows])
 }
 
-function decimal(amountMinor: number, currency: string): string {
-  return formatAmount(BigInt(amountMinor), currency)
-}
-
 function listedLines(account: SandboxBankAccount, from: Day, to: Day): BankLine[] {
   return account.lines.filter(
     (line) => from <= line.bookingDay && line.bookingDay <= to && line.unlisted !== true,
@@ -194,44 +187,116 @@ function businessDays(from: Day, to: Day): Day[] {
 /** Where the banks of the sandbox have their days. */
 const BANK_ZONE = 'Europe/Paris'
 
+/**
+ * The formats in which the sandbox writes bank files; their writers say what each cannot carry. Only
+ * those of one statement a day show that the bank never sent one (`missingStatements`), and only
+ * those with both balances that a line is not listed; the others hold the days of a week together.
+ */
+export const BANK_FORMATS = [
+  'camt.053.001.08',
+  'camt.053.001.02',
+  'canonical',
+  'mt940',
+  'cfonb120',
+  'norma43',
+  'ofx',
+  'qonto',
+  'bnp-paribas',
+] as const
+
+export type BankFormat = (typeof BANK_FORMATS)[number]
+
+interface FormatOf {
+  readonly ending: string
+  /** Whether a file holds a statement a business day, or one of all its days. */
+  readonly isDaily: boolean
+  /** Whether a file of days without entries is none: it would say nothing of any day. */
+  readonly needsEntries: boolean
+  readonly write: (account: SandboxBankAccount, file: BankFile) => string
+}
+
+const DAILY = { isDaily: true, needsEntries: false } as const
+const OF_ALL_DAYS = { isDaily: false, needsEntries: false } as const
+const OF_ENTRIES = { isDaily: false, needsEntries: true } as const
+
+const FORMATS: Readonly<Record<BankFormat, FormatOf>> = {
+  'camt.053.001.08': {
+    ...DAILY,
+    ending: 'xml',
+    write: (account, { from, to }) => writeCamt053(account, from, to, { version: 8 }),
+  },
+  'camt.053.001.02': {
+    ...DAILY,
+    ending: 'xml',
+    write: (account, { from, to }) => writeCamt053(account, from, to, { version: 2 }),
+  },
+  canonical: {
+    ...OF_ALL_DAYS,
+    ending: 'csv',
+    write: (account, { from, to }) => writeCanonicalCsv(account, from, to),
+  },
+  mt940: { ...DAILY, ending: 'sta', write: inStatements(writeMt940) },
+  cfonb120: { ...DAILY, ending: 'txt', write: inStatements(writeCfonb120) },
+  norma43: { ...DAILY, ending: 'n43', write: inStatements(writeNorma43) },
+  ofx: { ...OF_ALL_DAYS, ending: 'ofx', write: inStatements(writeOfx) },
+  qonto: { ...OF_ENTRIES, ending: 'csv', write: inOneTable(writeQontoCsv) },
+  'bnp-paribas': { ...OF_ENTRIES, ending: 'csv', write: inOneTable(writeBnpParibasCsv) },
+}
+
+function inStatements(
+  write: (account: SandboxBankAccount, statements: readonly SandboxStatement[]) => string,
+): FormatOf['write'] {
+  return (account, file) => write(account, statementsOf(account, file))
+}
+
+function inOneTable(
+  write: (account: SandboxBankAccount, statement: SandboxStatement) => string,
+): FormatOf['write'] {
+  return (account, { from, to }) => write(account, statementBetween(account, from, to, null))
+}
+
 export interface BankFile {
   /** Without a folder. */
   readonly name: string
-  readonly format: 'camt.053.001.08' | 'camt.053.001.02' | 'canonical'
+  readonly format: BankFormat
   readonly from: Day
   readonly to: Day
 }
 
-const FORMATS = ['camt.053.001.08', 'canonical', 'camt.053.001.02'] as const
+/** The formats that take turns where none is asked for. */
+const TURNS = ['camt.053.001.08', 'canonical', 'camt.053.001.02'] as const
 
 /**
- * The file in which `writeBankFiles` puts a day of an account: one a week, the formats taking turns.
+ * The file in which `writeBankFiles` puts a day of an account: one a week, the formats taking turns
+ * unless one is given.
  * @param lastDay up to which there are statements, if not yet to the account's last day
  */
 export function bankFileOf(
   account: SandboxBankAccount,
   day: Day,
   lastDay = parseDay(account.lastDay),
+  given?: BankFormat,
 ): BankFile {
   const first = parseDay(account.openingDay)
   const week = weekOf(day)
   const from = maxDay(week.first, first)
   const to = minDay(week.last, lastDay)
-  const turn = Math.floor(daysBetween(weekOf(first).first, week.first) / 7) % FORMATS.length
-  const format = FORMATS[turn] ?? 'canonical'
-  const ending = format === 'canonical' ? 'csv' : 'xml'
+  const turn = Math.floor(daysBetween(weekOf(first).first, week.first) / 7) % TURNS.length
+  const format = given ?? TURNS[turn] ?? 'canonical'
   const currency = account.currency === undefined ? '' : `${account.currency}-`
-  const name = `${account.iban.slice(-6)}-${currency}${week.label}.${ending}`
+  const name = `${account.iban.slice(-6)}-${currency}${week.label}.${FORMATS[format].ending}`
   return { name, format, from, to }
 }
 
 /**
  * The files of all accounts up to now, in the order of account and week: one a week, camt.053 in two
- * versions and canonical CSV by turns, all days covered. With the world's clock only days that are
- * over; the file of a week that has gone on is then longer than it was.
+ * versions and canonical CSV by turns or all in one format, all days covered as far as the format
+ * says them. With the world's clock only days that are over; the file of a week that has gone on is
+ * then longer than it was.
  */
 export function bankFilesOf(
   world: SandboxWorld,
+  format?: BankFormat,
 ): { account: SandboxBankAccount; file: BankFile }[] {
   return world.bankAccounts.flatMap((account) => {
     const { nowS } = world
@@ -240,15 +305,19 @@ export function bankFilesOf(
     const files: { account: SandboxBankAccount; file: BankFile }[] = []
     let day = parseDay(account.openingDay)
     while (day <= lastDay) {
-      const file = bankFileOf(account, day, lastDay)
-      // A week of which only a weekend is left has no camt statement, and a message without any is none.
-      if (file.format === 'canonical' || businessDays(file.from, file.to).length > 0) {
-        files.push({ account, file })
-      }
+      const file = bankFileOf(account, day, lastDay, format)
+      if (saysSomething(account, file)) files.push({ account, file })
       day = addDays(file.to, 1)
     }
     return files
   })
+}
+
+/** A week of which only a weekend is left has no daily statement, and a file without any is none. */
+function saysSomething(account: SandboxBankAccount, { format, from, to }: BankFile): boolean {
+  const { isDaily, needsEntries } = FORMATS[format]
+  if (isDaily) return businessDays(from, to).length > 0
+  return !needsEntries || listedLines(account, from, to).length > 0
 }
 
 /**
@@ -256,36 +325,29 @@ export function bankFilesOf(
  * the shorter one of its week.
  * @returns the absolute or relative paths as `dir` is, in the order of account and week.
  */
-export async function writeBankFiles(world: SandboxWorld, dir: string): Promise<string[]> {
+export async function writeBankFiles(
+  world: SandboxWorld,
+  dir: string,
+  { format }: { readonly format?: BankFormat } = {},
+): Promise<string[]> {
   await mkdir(dir, { recursive: true })
   const paths: string[] = []
-  for (const { account, file } of bankFilesOf(world)) {
+  for (const { account, file } of bankFilesOf(world, format)) {
     const path = join(dir, file.name)
-    await writeFile(path, bankFileText(account, file))
+    await writeFile(path, FORMATS[file.format].write(account, file))
     paths.push(path)
   }
   return paths
 }
 
-/** One statement of a file, before it is written in the file's format. */
-export interface SandboxStatement {
-  readonly from: Day
-  readonly to: Day
-  /** Counts the business days since the account's first; null in canonical CSV, which has no numbers. */
-  readonly number: number | null
-  readonly openingMinor: number
-  readonly closingMinor: number
-  readonly lines: readonly BankLine[]
-}
-
-/** The statements that a file holds: one in canonical CSV, one a business day in camt.053. */
+/** The statements that a file holds: one a business day, or one of all its days. */
 export function statementsOf(
   account: SandboxBankAccount,
   { format, from, to }: BankFile,
 ): SandboxStatement[] {
-  return format === 'canonical'
-    ? [statementBetween(account, from, to, null)]
-    : dailyStatements(account, from, to)
+  return FORMATS[format].isDaily
+    ? dailyStatements(account, from, to)
+    : [statementBetween(account, from, to, null)]
 }
 
 function dailyStatements(account: SandboxBankAccount, from: Day, to: Day): SandboxStatement[] {
@@ -310,12 +372,4 @@ function statementBetween(
     closingMinor: balanceBefore(account, addDays(to, 1)),
     lines: listedLines(account, from, to),
   }
-}
-
-function bankFileText(account: SandboxBankAccount, file: BankFile): string {
-  return file.format === 'canonical'
-    ? writeCanonicalCsv(account, file.from, file.to)
-    : writeCamt053(account, file.from, file.to, {
-        version: file.format === 'camt.053.001.02' ? 2 : 8,
-      })
 }

@@ -1,7 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseBankAmount, parseBankDay, dayForm } from '../../src/bank/csv-values.ts'
@@ -13,11 +12,19 @@ import { chainRows } from '../../src/bank/running-balance.ts'
 import { balanceState } from '../../src/domain/bank-statement.ts'
 import { formatAmount, sumOf } from '../../src/domain/money.ts'
 import { ConfigurationFault, InputFault } from '../../src/errors.ts'
+import {
+  accountGivenFor,
+  CSV_FIXTURES,
+  csvFixtureAsRead,
+  csvFixtureNames,
+  expectedPathOf,
+  isNameless,
+} from './csv-fixtures.ts'
 import { told } from './reading.ts'
 
 const IBAN = 'FR7630004000031234567890143'
-const FOLDER = fileURLToPath(new URL('files/csv/', import.meta.url))
-const FILES = (await readdir(FOLDER)).filter((name) => name.endsWith('.csv')).sort()
+const FOLDER = CSV_FIXTURES
+const FILES = await csvFixtureNames()
 
 type Given = Partial<ReadingOptions>
 
@@ -36,18 +43,11 @@ async function refusalOf(text: string | Uint8Array, given: Given = {}, fileName 
   throw new Error('the file was read, although it should have been refused')
 }
 
-/** Banks whose files do not tell their account, or mask it. */
-const NAMELESS = /^(?:bnp-|cic-|credit-mutuel)/
-
 describe('a file of each bank, as the bank writes it', () => {
   test('there is one for every profile of the tool', async () => {
     const read = await Promise.all(
       FILES.map(async (name) =>
-        readText(
-          await readFile(FOLDER + name),
-          { account: NAMELESS.test(name) ? IBAN : null },
-          name,
-        ),
+        readText(await readFile(FOLDER + name), { account: accountGivenFor(name) }, name),
       ),
     )
     expect(new Set(read.map(({ formatVersion }) => formatVersion))).toEqual(
@@ -55,22 +55,13 @@ describe('a file of each bank, as the bank writes it', () => {
     )
   })
 
-  // The expected text lies beside the file; `vitest -u` writes it anew, nothing else does.
+  // The expected text lies beside the file; test/support/refresh-fixtures.ts writes it.
   test.each(FILES)('%s', async (name) => {
-    const bytes = await readFile(FOLDER + name)
-    if (NAMELESS.test(name)) {
+    if (isNameless(name)) {
+      const bytes = await readFile(FOLDER + name)
       expect((await refusalOf(bytes, {}, name)).hint).toContain('--account IBAN')
     }
-    const account = NAMELESS.test(name) ? IBAN : null
-    const reading = await readText(bytes, { account }, name)
-    const { format, formatVersion, hasUniqueReferences, notes } = reading
-    const text = [
-      `${format} ${formatVersion}${hasUniqueReferences === true ? ', each entry with an id of its own' : ''}`,
-      ...told(reading),
-      ...notes.map((note) => `note: ${note}`),
-      '',
-    ].join('\n')
-    await expect(text).toMatchFileSnapshot(`${FOLDER}${name.replace(/\.csv$/, '.expected.txt')}`)
+    expect(await csvFixtureAsRead(name)).toBe(await readFile(expectedPathOf(name), 'utf8'))
   })
 
   test('the exact rows are kept, with those that continue them', async () => {
@@ -645,7 +636,7 @@ describe('profiles that users add', () => {
 })
 
 describe('damage', () => {
-  const given = (name: string): Given => ({ account: NAMELESS.test(name) ? IBAN : null })
+  const given = (name: string): Given => ({ account: accountGivenFor(name) })
 
   async function readOrRefusal(bytes: Uint8Array, name: string) {
     try {

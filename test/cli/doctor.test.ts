@@ -14,7 +14,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { insertBankFile } from '../../db/bank.ts'
 import type { Db } from '../../db/client.ts'
-import { startRun } from '../../db/runs.ts'
+import { beginDelivery, endDelivery } from '../../db/mail-deliveries.ts'
+import { finishRun, startRun } from '../../db/runs.ts'
 import { runCli } from '../../jobs/cli.ts'
 import { silentProgress } from '../../src/progress.ts'
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -31,6 +32,7 @@ interface Check {
 let dir = ''
 let provider: Server
 let providerUrl = ''
+let nowMs = 0
 /** Authorization headers that the provider saw. */
 let authorizations: (string | undefined)[] = []
 
@@ -51,6 +53,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   authorizations = []
+  nowMs = 0
   dir = await mkdtemp(join(tmpdir(), 'alma-doctor-'))
 })
 afterEach(() => rm(dir, { recursive: true }))
@@ -71,7 +74,7 @@ async function doctor(
     out: (text) => (out += text),
     err: () => undefined,
     progress: { ...silentProgress, close: () => undefined },
-    now: () => new Date(0),
+    now: () => new Date(nowMs),
     signal: new AbortController().signal,
   })
   const { checks } = JSON.parse(out) as { checks: Check[] }
@@ -95,6 +98,7 @@ async function insertKnownFile(db: Db, content: string): Promise<void> {
       runId,
     }),
   )
+  await finishRun(db, runId, 0)
 }
 
 describe('with a database', () => {
@@ -133,9 +137,55 @@ describe('with a database', () => {
     expect(exitCode).toBe(0)
     expect(of('provider')[0]?.found).toBe(`${providerUrl} accepts the test key of "default"`)
     expect(of('database')[0]?.found).toContain('up to date')
-    expect(of('inbox')[0]?.found).toContain('files in it: 2, to be taken in: 1')
+    expect(of('inbox')[0]?.found).toContain('files in it: 2, to be taken in: 1 (march/a.xml)')
+    expect(of('runs').map(({ found }) => found)).toEqual([
+      expect.stringMatching(/^last run: import-bank, begun .*, ended with exit code 0$/),
+      'no night yet',
+    ])
     expect(await readdir(dir)).toEqual(['inbox'])
     expect(authorizations).toEqual([`Alma-Auth ${KEY}`])
+  })
+
+  test('what earlier runs left behind: their exit codes, and mails that never arrived', async () => {
+    const { db } = migrated
+    const run = { period: null, asOf: null, appVersion: '0.1.0' }
+    const nightId = await startRun(db, { ...run, command: 'nightly' })
+    await finishRun(db, nightId, 4)
+    const mailOf = (period: string, resultSha256: string) => ({
+      period,
+      recipients: 'a@example.com,b@example.com',
+      resultSha256,
+    })
+    const refused = 'it answered "550 <a@example.com>: no such mailbox"'
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await endDelivery(db, await beginDelivery(db, mailOf('2024-W12', 'a'), nightId), refused)
+    }
+    await beginDelivery(db, mailOf('2024-W13', 'b'), nightId)
+    await endDelivery(db, await beginDelivery(db, mailOf('2024-W14', 'c'), nightId), refused)
+    // What they were to be told has changed since, and they know it.
+    await endDelivery(db, await beginDelivery(db, mailOf('2024-W14', 'd'), nightId), null)
+    await startRun(db, { ...run, command: 'reconcile', period: '2024-W12' })
+    nowMs = Date.now() + 40 * 3_600_000
+
+    const { exitCode, of } = await doctor({
+      ALMA_API_KEY: KEY,
+      ALMA_API_URL: providerUrl,
+      DATABASE_URL: migrated.url,
+    })
+    expect(exitCode).toBe(0)
+    expect(of('runs')).toMatchObject([
+      {
+        state: 'warn',
+        found: expect.stringMatching(/^last run: reconcile 2024-W12, .*has not ended$/),
+      },
+      { state: 'warn', found: expect.stringMatching(/^last night: nightly, .*exit code 4$/) },
+      { state: 'warn', found: 'no night has begun for 40 hours' },
+    ])
+    const mails = of('mail').filter(({ found }) => found.startsWith('the mail of'))
+    expect(mails.map(({ found }) => found.replace(/\d{4}-\d\d-\d\d [\d:]{8}/, 'DAY'))).toEqual([
+      'the mail of 2024-W12 to 2 recipients is not delivered; attempts: 2, the last DAY: it answered "550 <(address)>: no such mailbox"',
+      'the mail of 2024-W13 to 2 recipients is not delivered; attempts: 1, the last DAY: the answer of the mail server never came',
+    ])
   })
 
   test('pending migrations are counted, not applied', async () => {
@@ -215,6 +265,19 @@ describe('without one', () => {
       ])
     }
     expect(authorizations).toEqual([])
+  })
+
+  test('bank profiles of one’s own: all that is wrong in them, exit 3', async () => {
+    await mkdir(join(dir, 'profiles'))
+    const settings = { ALMA_API_KEY: KEY, ALMA_API_URL: providerUrl, BANK_PROFILES_DIR: 'profiles' }
+    expect((await doctor(settings)).of('profiles')).toMatchObject([{ state: 'ok' }])
+    await writeFile(join(dir, 'profiles', 'mine.json'), '{ "name": "mine" }')
+    const { exitCode, of } = await doctor(settings)
+    expect(exitCode).toBe(3)
+    expect(of('profiles')).toMatchObject([
+      { state: 'fault', found: expect.stringContaining('mine.json') },
+    ])
+    expect((await doctor({})).of('profiles')).toEqual([])
   })
 
   test('a folder that is a file: says which setting to change', async () => {

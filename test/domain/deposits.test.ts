@@ -113,6 +113,12 @@ const cases: readonly Case[] = [
     settlements: ['P1 matched reference B1'],
   },
   {
+    what: 'a second line with the payout’s reference is a duplicate whatever its amount',
+    given: `${SOLD} bank B1 2024-03-20 100.00 ALMA P1 \n bank B2 2024-03-21 40.00 ALMA P1 \n ${COVERED}`,
+    findings: ['deposit_duplicate new B2'],
+    settlements: ['P1 matched reference B1'],
+  },
+  {
     what: 'several lines with the reference that add up',
     given: `${SOLD} bank B1 2024-03-20 60.00 ALMA P1 \n bank B2 2024-03-21 40.00 ALMA P1 \n ${COVERED}`,
     findings: [],

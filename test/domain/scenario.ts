@@ -1,6 +1,7 @@
 /**
  * Scenarios in the words of the field, one item a line, and the facts that a gathering would find in
- * them. Amounts are euros; days stand for noon in Paris (`2024-03-15T23:59` for a minute); `-> P1` says which payout took a row.
+ * them. Amounts are euros; days stand for noon in Paris (`2024-03-15T23:59` for a minute); `-> P1`
+ * says which payout took a row.
  *
  *   sale    T1  2024-03-15  100.00 fee 3.00  [pay S1]      -> P1
  *   refund  T2  2024-03-16  -20.00 [fee 0.60] R1 [pay S1]  -> P1

@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { asc, eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startRun } from '../../db/runs.ts'
@@ -12,6 +13,7 @@ import { parseWeek, periodInstants } from '../../src/domain/period.ts'
 import { InputFault, UnavailableFault } from '../../src/errors.ts'
 import { silentProgress } from '../../src/progress.ts'
 import type { ProviderClient } from '../../src/provider/client.ts'
+import { type ExportLine, readExportFile } from '../../src/provider/export-file.ts'
 import { createDownloader } from '../../src/provider/exports.ts'
 import type { SandboxAccount } from '../../src/sandbox/model.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
@@ -49,6 +51,7 @@ interface FetchOptions {
   asOfEndS?: number
   timeoutSeconds?: number
   entity?: string
+  keepCustomerData?: boolean
 }
 
 async function newRun(): Promise<number> {
@@ -83,6 +86,7 @@ async function fetch(options: FetchOptions = {}): Promise<ExportFetch> {
       asOfEndS: options.asOfEndS ?? endS + 86_400,
       dataDir,
       timeoutSeconds: options.timeoutSeconds ?? 600,
+      keepCustomerData: options.keepCustomerData ?? false,
     },
   )
 }
@@ -121,7 +125,7 @@ const posts = (): number => sandbox.requests.filter(({ method }) => method === '
 const rowsOfWeek = () => account.rows.filter(({ created }) => created >= startS && created < endS)
 
 describe('an export', () => {
-  test('is asked for, waited for, archived as it came and stored line by line', async () => {
+  test('is asked for, waited for, archived and stored line by line', async () => {
     sandbox.switches.exportPolls = 3
     const fetched = await fetch()
     const rows = rowsOfWeek()
@@ -173,7 +177,10 @@ describe('an export', () => {
     expect(await lines(requestNumber)).toHaveLength(rows)
   })
 
-  test('names no customer in the database', async () => {
+  test.each([
+    ['keeps no customer, unless asked to', false],
+    ['keeps customers in the archive where asked to, never in the database', true],
+  ])('%s', async (_name, keepCustomerData) => {
     sandbox.switches.exportExtraColumns = true
     account.rows.forEach((row, at) => {
       const id = row.payment_id
@@ -196,12 +203,22 @@ describe('an export', () => {
         orders: [{ id: `order_${at}`, created: row.created, merchant_reference: `A-${at}` }],
       })
     })
-    const { requestNumber, archivedAs } = await fetch()
+    const { requestNumber, archivedAs, sha256 } = await fetch({ keepCustomerData })
     const dump = JSON.stringify(await lines(requestNumber), (_, value: unknown) =>
       typeof value === 'bigint' ? value.toString() : value,
     )
     expect(dump).not.toMatch(/Zora|Quux|example\.com/i)
-    expect(await readFile(join(dataDir, archivedAs), 'utf8')).toMatch(/Quux/)
+    const file = await readFile(join(dataDir, archivedAs), 'utf8')
+    expect(/Zora|Quux|example\.com/i.test(file)).toBe(keepCustomerData)
+    expect(createHash('sha256').update(file).digest('hex') === sha256).toBe(keepCustomerData)
+    expect((await stat(join(dataDir, archivedAs))).mode & 0o777).toBe(0o600)
+    expect(await readdir(dirname(join(dataDir, archivedAs)))).toHaveLength(1)
+    // What is archived reads as what was stored.
+    const again: ExportLine[] = []
+    for await (const batch of readExportFile(join(dataDir, archivedAs), 'again')) {
+      again.push(...batch)
+    }
+    expect(await lines(requestNumber)).toMatchObject(again)
   })
 
   test.each([
@@ -375,7 +392,10 @@ describe('a file that is not what was asked for', () => {
       expect(String(fault)).toMatch(expected)
       expect(await database.db.select().from(exportLines)).toEqual([])
       expect(await states()).toEqual(['failed'])
-      expect(await readdir(join(dataDir, 'archive/shop'))).toHaveLength(1)
+      const [evidence = '', ...others] = await readdir(join(dataDir, 'archive/shop'))
+      expect(others).toEqual([])
+      const kept = await readFile(join(dataDir, 'archive/shop', evidence), 'utf8')
+      expect(kept).not.toContain('a@example.com')
       expect(await fetch()).toMatchObject({ reused: false })
       expect(await states()).toEqual(['failed', 'stored'])
     },

@@ -1,9 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { InputFault } from '../../src/errors.ts'
-import { type ExportLine, readExportFile } from '../../src/provider/export-file.ts'
+import {
+  copyWithoutCustomers,
+  type ExportLine,
+  readExportFile,
+} from '../../src/provider/export-file.ts'
 
 let folder: string
 
@@ -208,5 +212,42 @@ describe('an export that cannot be trusted is refused whole', () => {
     expect(await faultOf(Buffer.concat([Buffer.from(long), tail]))).toBe(
       'export_1.csv is not UTF-8 text throughout, as its first lines are',
     )
+  })
+})
+
+describe('a copy without customers', () => {
+  const copyOf = async (content: string | Uint8Array): Promise<string> => {
+    const [from, to] = [join(folder, 'export_1.csv'), join(folder, 'copy.csv')]
+    await writeFile(from, content)
+    await copyWithoutCustomers(from, to)
+    return readFile(to, 'utf8')
+  }
+
+  test('has the lines and columns of the file, without what names a person', async () => {
+    const labels = [...LABELS, 'Référence commande', 'Note']
+    const copy = await copyOf(
+      csv([labels, [...SALE, 'A-17', 'de zoe@example.com'], [...REFUND, 'A-17', 'cadeau']], ';'),
+    )
+    expect(copy).not.toMatch(/Zo|example\.com/)
+    const lines = copy.trimEnd().split('\n')
+    expect(lines[0]).toBe(labels.join(','))
+    expect(lines[1]).toBe(
+      '2024-03-18 10:39:33,12000,456,11544,91,3,,,balance_txn_2,payment_1,,A-17,',
+    )
+    expect(lines[2]).toBe(
+      '2024-03-19 08:00:00,-2000,0,-2000,,,,,balance_txn_3,payment_1,refund_1,A-17,cadeau',
+    )
+  })
+
+  test.each([
+    ['of which a line is cut off', csv([LABELS, SALE, SALE.slice(3)]), 3],
+    ['that ends within quotation marks', `${csv([LABELS, SALE])}"Zoé Martin`, 2],
+    ['without labels', csv([SALE, REFUND]), 0],
+    ['with nothing in it', '', 0],
+    ['that is no text', Buffer.from([0xff, 0xfe, 0x00]), 0],
+  ])('of a file %s holds no customer either', async (_, content, lines) => {
+    const copy = await copyOf(content)
+    expect(copy).not.toMatch(/Zo|example\.com/)
+    expect(copy.split('\n').length - 1).toBe(lines)
   })
 })
