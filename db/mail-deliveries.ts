@@ -31,7 +31,7 @@ function isSubject({ period, recipients, resultSha256 }: MailSubject) {
   )
 }
 
-/** Whether the result that these recipients were sent last for the period is this one. */
+/** Whether these recipients were ever sent this result of the period. */
 export async function wasSent(db: DbOrTx, subject: MailSubject): Promise<boolean> {
   const [last] = await db
     .select({ resultSha256: mailDeliveries.resultSha256 })

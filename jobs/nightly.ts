@@ -3,6 +3,7 @@
  * the mails. All of it is one run under one lock.
  */
 import type { Db } from '../db/client.ts'
+import { loadUndelivered } from '../db/mail-deliveries.ts'
 import { entitySetOf, loadLastReports } from '../db/period-reports.ts'
 import { type Config, requireApiKey } from '../src/config.ts'
 import { type Day, dayOfInstant, weekday } from '../src/domain/day.ts'
@@ -92,7 +93,8 @@ function ofPeriod(context: Omit<PeriodContext, 'flags'>, period: Period): Period
 
 /**
  * Earlier weeks whose last report left something open or was made before the week was over, and the
- * weeks of what is open, or was cleared, in the current one. Oldest first.
+ * weeks of what is open, or was cleared, in the current one, or of a mail that did not go out. Oldest
+ * first.
  */
 async function weeksToDoAgain(
   db: Db,
@@ -112,7 +114,12 @@ async function weeksToDoAgain(
     ...refunds.map(({ createdDay }) => createdDay),
     ...openItems.map(({ since }) => since),
   ].map(weekOf)
-  const weeks = new Map([...reports, ...open].map((week) => [week.label, week]))
+  // A mail that did not go out is tried again with its report, even where nothing is open any more.
+  const unsent = (await loadUndelivered(db))
+    .map(({ period }) => period)
+    .filter((period) => period.includes('-W'))
+    .map(parsePeriod)
+  const weeks = new Map([...reports, ...open, ...unsent].map((week) => [week.label, week]))
   return [...weeks.values()]
     .filter((week) => week.last < current.first)
     .toSorted((a, b) => (a.first < b.first ? -1 : 1))

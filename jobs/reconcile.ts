@@ -130,10 +130,11 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
   clock.lap('journal')
   refuseIfNotTied([...reconciliation.controlFaults, ...journal.controlFaults])
   const entitySet = entitySetOf(subject.map(({ name }) => name))
+  const missing = missingInputs(facts, fetched, context)
   const notes = [
     ...shortfalls.map(({ note }) => note),
     ...suspectedNotes(imported.suspected),
-    ...missingInputs(facts, fetched, context),
+    ...missing,
     ...floorNotes(facts.entities, facts.policy),
     ...today.brokenDecisions,
     ...(signed === null ? [] : [signed.note]),
@@ -190,6 +191,7 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
         runId,
         reconciliation,
         notes,
+        isIncomplete: shortfalls.length + missing.length > 0,
         entities: subject,
         textsFor: (names) => textsAbout(report, names),
         summaryOf: context.summaryOf ?? null,

@@ -14,8 +14,10 @@ export interface SendMailArgs {
   readonly config: Config
   readonly runId: number
   readonly reconciliation: Reconciliation
-  /** What the report had to do without, each as a sentence. */
+  /** What a reader must know of the report, each as a sentence. */
   readonly notes: readonly string[]
+  /** Whether the report had to do without something. */
+  readonly isIncomplete: boolean
   /** The entities that the report is about. */
   readonly entities: readonly EntityConfig[]
   /** The report's files for some of the entities, by name: nobody is sent another entity's rows. */
@@ -110,7 +112,7 @@ async function deliver(
   subject: MailSubject,
 ): Promise<Fault | null> {
   const { config, runId, reconciliation, notes, textsFor } = args
-  const text = mailText(ofEntities(reconciliation, names), notes)
+  const text = mailText(ofEntities(reconciliation, names), notes, args.isIncomplete)
   const delivery = await beginDelivery(db, subject, runId)
   try {
     await sendMail(config.smtpUrl, {

@@ -15,7 +15,8 @@ export interface MailText {
 const TOLD_MAX = 20
 
 /**
- * @param notes what the report had to do without, each as a sentence; with any, nothing is called clear.
+ * @param notes what a reader must know of the report, each as a sentence.
+ * @param isIncomplete whether it had to do without something; then nothing is called clear.
  */
 export function mailText(
   {
@@ -25,6 +26,7 @@ export function mailText(
     summary,
   }: Pick<Reconciliation, 'period' | 'asOf' | 'discrepancies' | 'summary'>,
   notes: readonly string[],
+  isIncomplete: boolean,
 ): MailText {
   const open = discrepancies.filter(
     ({ status }) => status === 'new' || status === 'open' || status === 'reopened',
@@ -32,9 +34,9 @@ export function mailText(
   const fresh = open.filter(({ status }) => status === 'new').toSorted(byStake)
   const older = open.filter(({ status }) => status !== 'new').toSorted(byStake)
   const cleared = discrepancies.filter(({ status }) => status === 'cleared')
-  const subject = subjectOf(period.label, open, notes.length > 0)
+  const subject = subjectOf(period.label, open, isIncomplete)
   const sections: Section[] = [
-    { title: 'What is missing from this report', lines: notes },
+    { title: isIncomplete ? 'What is missing from this report' : 'To know', lines: notes },
     { title: `New (${fresh.length})`, lines: told(fresh) },
     { title: `Open from before (${older.length})`, lines: told(older) },
     { title: `Cleared (${cleared.length})`, lines: told(cleared) },
