@@ -18,7 +18,7 @@ const LIVE_KEY = 'sk_live_0123456789abcdefghij'
 
 function configOf(env: Record<string, string>, files: Record<string, string> = {}): Config {
   return readConfig(env, {
-    cwd: '/work',
+    cwd: '/place',
     readFile: (path) => files[path] ?? null,
   })
 }
@@ -47,10 +47,10 @@ test('nothing set: the defaults of the contract', () => {
   expect(rest).toEqual({
     ledgerSince: null,
     databaseUrl: null,
-    dataDir: '/work/var',
-    bankInbox: '/work/inbox',
+    dataDir: '/place/var',
+    bankInbox: '/place/inbox',
     bankProfilesDir: null,
-    reportsDir: '/work/var/reports',
+    reportsDir: '/place/var/reports',
     smtpUrl: null,
     mailFrom: null,
     nightlyCron: '30 5 * * *',
@@ -132,8 +132,8 @@ test('every setting given', () => {
   })
   expect(config).toMatchObject({
     reportsDir: '/data/reports',
-    bankInbox: '/work/in/bank',
-    bankProfilesDir: '/work/profiles',
+    bankInbox: '/place/in/bank',
+    bankProfilesDir: '/place/profiles',
     csvDialect: 'fr',
     lateWindowDays: 3,
     unpaidAfterDays: 0,
@@ -246,7 +246,7 @@ describe('secrets', () => {
     const message = faultOf({ [name]: secret })
     expect(message).toContain(`${name}: found something else (not shown, it is a secret), expected`)
     expect(message).not.toContain(secret)
-    const ofFile = faultOf({ [`${name}_FILE`]: 'f' }, { '/work/f': `${secret}\n` })
+    const ofFile = faultOf({ [`${name}_FILE`]: 'f' }, { '/place/f': `${secret}\n` })
     expect(ofFile).toContain(`${name}_FILE: found something else (not shown`)
     expect(ofFile).not.toContain(secret)
   })
@@ -259,15 +259,15 @@ describe('secrets', () => {
   test('from a file, its line break not being part of it', () => {
     const config = configOf(
       { ALMA_API_KEY_FILE: 'secrets/key', DATABASE_URL_FILE: '/run/db' },
-      { '/work/secrets/key': `${KEY}\n`, '/run/db': '\uFEFFpostgres://db/x\r\n' },
+      { '/place/secrets/key': `${KEY}\n`, '/run/db': '\uFEFFpostgres://db/x\r\n' },
     )
     expect(onlyEntity(config).apiKey).toBe(KEY)
     expect(config.databaseUrl).toBe('postgres://db/x')
   })
 
   test('an empty file, and both ways at once, are faults', () => {
-    expect(faultOf({ ALMA_API_KEY_FILE: 'f' }, { '/work/f': '\n' })).toContain('an empty file')
-    expect(faultOf({ ALMA_API_KEY: KEY, ALMA_API_KEY_FILE: 'f' }, { '/work/f': KEY })).toContain(
+    expect(faultOf({ ALMA_API_KEY_FILE: 'f' }, { '/place/f': '\n' })).toContain('an empty file')
+    expect(faultOf({ ALMA_API_KEY: KEY, ALMA_API_KEY_FILE: 'f' }, { '/place/f': KEY })).toContain(
       'found both ALMA_API_KEY and ALMA_API_KEY_FILE, expected one of the two',
     )
   })
@@ -275,11 +275,11 @@ describe('secrets', () => {
   test('a key pasted where it does not belong is hidden', () => {
     const message = faultOf(
       { ENTITIES_FILE: 'e.json', CSV_DIALECT: LIVE_KEY },
-      { '/work/e.json': JSON.stringify([{ name: 'Shop', apiKeyEnv: `${LIVE_KEY} ` }]) },
+      { '/place/e.json': JSON.stringify([{ name: 'Shop', apiKeyEnv: `${LIVE_KEY} ` }]) },
     )
     expect(message).not.toContain(LIVE_KEY)
     expect(message).toContain('sk_live_(hidden)')
-    const broken = faultOf({ ENTITIES_FILE: 'e.json' }, { '/work/e.json': `[{"k":"${LIVE_KEY}"` })
+    const broken = faultOf({ ENTITIES_FILE: 'e.json' }, { '/place/e.json': `[{"k":"${LIVE_KEY}"` })
     expect(broken).not.toContain(LIVE_KEY)
     expect(broken).toContain('which is no JSON')
   })
@@ -291,7 +291,7 @@ describe('several entities', () => {
   const store = { name: 'Store 2', apiKeyEnv: 'KEY_B', ibans: ['DE89370400440532013000'] }
   const fees = { vat: 'included', vatRate: '20', plans: { 'P1X_D+30': { rate: '3.80' } } }
   const file = (content: unknown): Record<string, string> => ({
-    '/work/entities.json': typeof content === 'string' ? content : JSON.stringify(content),
+    '/place/entities.json': typeof content === 'string' ? content : JSON.stringify(content),
   })
 
   test('each with its own key, host, accounts and fees; empty lists mean the default', () => {
@@ -343,7 +343,7 @@ describe('several entities', () => {
   test('a key of an entity may come from a file, or be missing', () => {
     const { entities } = configOf(
       { ENTITIES_FILE: 'entities.json', KEY_A_FILE: 'a' },
-      { ...file([shop, store]), '/work/a': KEY },
+      { ...file([shop, store]), '/place/a': KEY },
     )
     expect(entities.map(({ apiKey }) => apiKey)).toEqual([KEY, null])
   })
@@ -421,7 +421,7 @@ describe('several entities', () => {
 
 test('FEES_FILE gives the fees of the one entity', () => {
   const fees = { vat: 'excluded', vatRate: 20, plans: { P3X: { rate: 3.8, fixed: 25 } } }
-  const config = configOf({ FEES_FILE: 'fees.json' }, { '/work/fees.json': JSON.stringify(fees) })
+  const config = configOf({ FEES_FILE: 'fees.json' }, { '/place/fees.json': JSON.stringify(fees) })
   expect(onlyEntity(config).fees).toEqual({
     vat: 'excluded',
     vatRatePercent: '20',
@@ -490,7 +490,7 @@ describe('the .env file', () => {
     for (const name of bases) expect(text).toMatch(new RegExp(`^#?${name}=`, 'm'))
     await writeFile(join(dir, '.env'), text)
     const env = loadEnvironment(dir, {})
-    expect(readConfig(env, { cwd: '/work', readFile: () => null })).toEqual(configOf({}))
+    expect(readConfig(env, { cwd: '/place', readFile: () => null })).toEqual(configOf({}))
   })
 
   test('.env.example with everything switched on is accepted', async () => {
@@ -529,7 +529,7 @@ describe('what is allowed but probably not meant', () => {
   test('settings of the one entity beside an entities file', () => {
     const entities = JSON.stringify([{ name: 'A', apiKeyEnv: 'KEY_A' }])
     const env = { ENTITIES_FILE: 'e', KEY_A: KEY, ALMA_IBANS: 'FR7630006000011234567890189' }
-    expect(warningsOf(env, { '/work/e': entities })).toEqual([
+    expect(warningsOf(env, { '/place/e': entities })).toEqual([
       'ALMA_IBANS is not used, because ENTITIES_FILE names the entities',
     ])
   })

@@ -14,7 +14,7 @@ function watched(): Watched {
   const events: string[] = []
   const stop = new AbortController()
   const io: CliIo = {
-    cwd: '/work',
+    cwd: '/place',
     out: (text) => events.push(`out ${text}`),
     err: (text) => events.push(`err ${text}`),
     progress: {
