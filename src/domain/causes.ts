@@ -61,23 +61,32 @@ export function echoesOfChange(fields: ReadonlySet<string>): Echo[] {
 /** What it brings with it that a payout's own row is gone. */
 export const ECHOES_OF_A_PAYOUT_GONE: readonly Echo[] = payout('payout_unknown')
 
-/** Findings without those that follow from another finding. */
-export function withoutEchoes(findings: readonly Finding[]): Finding[] {
+/**
+ * Findings without those that follow from another finding.
+ * @param isTold whether the report tells a finding: behind one that it does not tell, nothing may
+ * disappear.
+ */
+export function withoutEchoes(
+  findings: readonly Finding[],
+  isTold: (finding: Finding) => boolean = () => true,
+): Finding[] {
   const related = {
-    balanceTransactionId: groupBy(findings, (finding) => nameOf(finding, 'balanceTransactionId')),
-    payoutId: groupBy(findings, (finding) => nameOf(finding, 'payoutId')),
+    balanceTransactionId: groupBy(findings, (finding) => echoName(finding, 'balanceTransactionId')),
+    payoutId: groupBy(findings, (finding) => echoName(finding, 'payoutId')),
   }
   const echoes = new Map<Finding, Finding[]>()
   const absorbed = new Set<Finding>()
   // In the order of the table, so that a cause of a cause is looked at first.
   for (const cause of findings.toSorted((a, b) => placeOf(a) - placeOf(b))) {
-    if (absorbed.has(cause)) continue
+    if (absorbed.has(cause) || !isTold(cause)) continue
     for (const { code, tie } of [...(ECHOES[cause.code] ?? []), ...(cause.echoes ?? [])]) {
-      const name = nameOf(cause, tie)
+      const name = echoName(cause, tie, code)
       for (const echo of name === null ? [] : (related[tie].get(name) ?? [])) {
-        if (echo.code !== code || absorbed.has(echo) || outlives(echo, cause)) continue
+        if (absorbed.has(echo) || outlives(echo, cause)) continue
         absorbed.add(echo)
-        echoes.set(cause, [...(echoes.get(cause) ?? []), echo])
+        const follows = echoes.get(cause)
+        if (follows === undefined) echoes.set(cause, [echo])
+        else follows.push(echo)
       }
     }
   }
@@ -96,9 +105,10 @@ function outlives(echo: Finding, cause: Finding): boolean {
   return echo.closed === null && (cause.closed !== null || cause.ownPeriodOnly === true)
 }
 
-function nameOf(finding: Finding, tie: Tie): string | null {
+/** What a finding of a code must be about to be tied to the finding; null: it is about no such thing. */
+function echoName(finding: Finding, tie: Tie, code = finding.code): string | null {
   const id = finding[tie]
-  return id == null ? null : `${finding.entity}\u0000${id}`
+  return id == null ? null : `${code}\u0000${finding.entity}\u0000${id}`
 }
 
 const places = new Map(Object.keys(ECHOES).map((code, place) => [code, place]))

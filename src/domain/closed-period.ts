@@ -1,4 +1,5 @@
 import type { BalanceTransaction } from './balance-transaction.ts'
+import { type Echo, ECHOES_OF_A_PAYOUT_GONE, echoesOfChange } from './causes.ts'
 import { groupBy } from './collections.ts'
 import { dayOfInstant } from './day.ts'
 import type { DepositMatch } from './deposits/board.ts'
@@ -6,7 +7,7 @@ import { lineKeyOfEntry, lineKeyOfFinding } from './deposits/earlier-ties.ts'
 import { type DepositItem, lineName } from './deposits/items.ts'
 import type { ClosedPeriod, LateEntry, LateRow, SignedFigures } from './facts.ts'
 import { type Finding, money } from './findings.ts'
-import { fieldName, rowFacts } from './ledger-rows.ts'
+import { fieldName, type ResidualCause, rowFacts } from './ledger-rows.ts'
 import type { DiscrepancyCode } from './reconciliation.ts'
 
 /**
@@ -72,8 +73,68 @@ function lateRow({ entity, closed, row, isGone, signed, seenAsOf }: LateRow, zon
     actualMinor: isGone ? 0n : row.netMinor,
     actualDay: seenAsOf,
     tellFrom: seenAsOf,
+    echoes: echoesOf(row, isGone, signed),
     explanation: `Row ${row.id} of ${periodName(closed, zone)} ${story}; seen on ${seenAsOf}. ${LEFT_AS_SIGNED}`,
   } as const satisfies Finding
+}
+
+/** What a change of a closed period brings with it, as the same change of an open one does. */
+function echoesOf(
+  row: BalanceTransaction,
+  isGone: boolean,
+  signed: SignedFigures | null,
+): readonly Echo[] {
+  if (isGone) return row.kind === 'from_payout' ? ECHOES_OF_A_PAYOUT_GONE : []
+  if (signed === null) return []
+  return echoesOfChange(new Set(changedFields(signed, row).map(({ field }) => field)))
+}
+
+/**
+ * By how much late changes throw the sums of payouts off, against what was signed.
+ * @param findings by the row's id, see `judgeLateRows`.
+ * @returns the causes of each payout that has any, by its id.
+ */
+export function lateCauses(
+  entity: string,
+  lateRows: readonly LateRow[],
+  findings: ReadonlyMap<string, Finding>,
+): Map<string, ResidualCause[]> {
+  const seen = new Set<string>()
+  const causes = lateRows.flatMap((late) => {
+    const finding = findings.get(late.row.id)
+    if (late.entity !== entity || finding === undefined || seen.has(late.row.id)) return []
+    seen.add(late.row.id)
+    return placesOf(late).flatMap((payoutId) => {
+      const offMinor = offSinceSigned(late, payoutId)
+      return offMinor === 0n ? [] : [{ payoutId, cause: { finding, offMinor } }]
+    })
+  })
+  return new Map(
+    [...groupBy(causes, ({ payoutId }) => payoutId)].map(([payoutId, ofPayout]) => [
+      payoutId,
+      ofPayout.map(({ cause }) => cause),
+    ]),
+  )
+}
+
+/** The payouts of whose sum a row is part, or was when it was signed. */
+function placesOf({ row, signed }: LateRow): string[] {
+  const ids = [row, signed].flatMap((state) => payoutIn(state) ?? [])
+  return [...new Set(ids)]
+}
+
+/** Its own payout's sum counts a payout's row too: the sum must be 0. */
+function payoutIn(state: SignedFigures | null): string | null {
+  if (state === null) return null
+  return state.kind === 'from_payout' ? state.payoutId : state.includedInPayoutId
+}
+
+function offSinceSigned({ row, isGone, signed }: LateRow, payoutId: string): bigint {
+  const nowMinor = !isGone && payoutIn(row) === payoutId ? row.netMinor : 0n
+  // A row that was signed while it waited for its payout was meant for the one that took it.
+  const signedFor = payoutIn(signed) ?? payoutIn(row)
+  const signedMinor = signed !== null && signedFor === payoutId ? signed.netMinor : 0n
+  return nowMinor - signedMinor
 }
 
 const LEFT_AS_SIGNED = 'The signed report was not rewritten.'
@@ -140,6 +201,10 @@ export function withLateEntries(
   const matchOf = new Map(
     matches.flatMap((match) => match.deposits.map((deposit) => [deposit.entry.id, match] as const)),
   )
+  const alone = groupBy(
+    findings.filter(({ code }) => OF_THE_LINE_ALONE.includes(code)),
+    lineKeyOfFinding,
+  )
   const replaced = new Set<Finding>()
   const fresh = deposits.flatMap((deposit): Finding[] => {
     // A day of a closed week may lie in a closed month too: the earlier close tells it.
@@ -147,12 +212,7 @@ export function withLateEntries(
       .get(deposit.entry.id)
       ?.find(({ closed }) => closed.entities.includes(deposit.entity))
     if (late === undefined) return []
-    const follows = findings.find(
-      (finding) =>
-        OF_THE_LINE_ALONE.includes(finding.code) &&
-        !replaced.has(finding) &&
-        lineKeyOfFinding(finding) === lineKeyOfEntry(deposit.entry),
-    )
+    const follows = alone.get(lineKeyOfEntry(deposit.entry))?.shift()
     if (follows !== undefined) replaced.add(follows)
     return [lateLine(deposit, late, matchOf.get(deposit.entry.id), follows, zone)]
   })

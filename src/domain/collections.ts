@@ -10,6 +10,38 @@ export function groupBy<T, K>(values: Iterable<T>, keyOf: (value: T) => K): Map<
   return groups
 }
 
+/**
+ * The place of the first item from which on all hold, `items.length` if none does: found in as many
+ * looks as the number of items has binary digits.
+ * @param holds false for items up to a place, true from there on.
+ */
+export function firstPlace<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  let [low, high] = [0, items.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const item = items[middle]
+    if (item !== undefined && !holds(item)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Answers remembered at most: some decades of days. All are forgotten when there are more. */
+const REMEMBERED_MAX = 50_000
+
+/** A function of one value that gives the answer it gave before without working it out again. */
+export function remembering<K, V>(workOut: (key: K) => V): (key: K) => V {
+  const answers = new Map<K, V>()
+  return (key) => {
+    const known = answers.get(key)
+    if (known !== undefined) return known
+    const answer = workOut(key)
+    if (answers.size >= REMEMBERED_MAX) answers.clear()
+    answers.set(key, answer)
+    return answer
+  }
+}
+
 /** Order by code unit: the same on every machine, whatever its locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0

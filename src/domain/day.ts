@@ -1,3 +1,4 @@
+import { remembering } from './collections.ts'
 import { InvalidValue } from './invalid-value.ts'
 
 declare const dayBrand: unique symbol
@@ -25,17 +26,24 @@ export function parseDay(text: string): Day {
   throw new InvalidValue(`"${text}" is not a day: an existing date as YYYY-MM-DD was expected`)
 }
 
+const countOf = remembering(
+  (day: Day): number =>
+    Date.UTC(Number(day.slice(0, 4)), Number(day.slice(5, 7)) - 1, Number(day.slice(8, 10))) /
+    MS_PER_DAY,
+)
+
 /** Days since 1970-01-01: the one number in which days can be counted. */
 export function dayCount(day: Day): number {
-  return (
-    Date.UTC(Number(day.slice(0, 4)), Number(day.slice(5, 7)) - 1, Number(day.slice(8, 10))) /
-    MS_PER_DAY
-  )
+  return countOf(day)
 }
+
+const ofCount = remembering(
+  (count: number): Day => new Date(count * MS_PER_DAY).toISOString().slice(0, 10) as Day,
+)
 
 /** The day with this count, see `dayCount`. */
 export function dayOfCount(count: number): Day {
-  return new Date(count * MS_PER_DAY).toISOString().slice(0, 10) as Day
+  return ofCount(count)
 }
 
 export function addDays(day: Day, days: number): Day {
@@ -62,7 +70,45 @@ export function maxDay(first: Day, ...others: Day[]): Day {
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 
-function localParts(instant: EpochSeconds, zone: string): { day: Day; secondOfDay: number } {
+interface LocalParts {
+  readonly day: Day
+  readonly secondOfDay: number
+}
+
+const SECONDS_PER_DAY = 86_400
+/** 1970 to 9999: the years in which days have four digits and offsets are those of today's zones. */
+const INSTANT_MAX = 253_402_214_400
+
+/** What the clocks of a zone show; asking the platform costs as much as a hundred other steps. */
+function localParts(instant: EpochSeconds, zone: string): LocalParts {
+  if (instant < 0 || instant > INSTANT_MAX || !Number.isInteger(instant)) {
+    return askLocalParts(instant, zone)
+  }
+  let offsets = offsetsOf.get(zone)
+  if (offsets === undefined) {
+    offsets = remembering((utcDay: number) => offsetOn(utcDay, zone))
+    offsetsOf.set(zone, offsets)
+  }
+  const offsetS = offsets(Math.floor(instant / SECONDS_PER_DAY))
+  if (offsetS === 'changes') return askLocalParts(instant, zone)
+  const day = Math.floor((instant + offsetS) / SECONDS_PER_DAY)
+  return { day: dayOfCount(day), secondOfDay: instant + offsetS - day * SECONDS_PER_DAY }
+}
+
+const offsetsOf = new Map<string, (utcDay: number) => number | 'changes'>()
+
+/** Seconds by which a zone's clocks are ahead of UTC all through a day of UTC. */
+function offsetOn(utcDay: number, zone: string): number | 'changes' {
+  const offsetAt = (instant: EpochSeconds): number => {
+    const { day, secondOfDay } = askLocalParts(instant, zone)
+    return dayCount(day) * SECONDS_PER_DAY + secondOfDay - instant
+  }
+  const start = utcDay * SECONDS_PER_DAY
+  const offsetS = offsetAt(start)
+  return offsetAt(start + SECONDS_PER_DAY - 1) === offsetS ? offsetS : 'changes'
+}
+
+function askLocalParts(instant: EpochSeconds, zone: string): LocalParts {
   let format = formats.get(zone)
   if (format === undefined) {
     format = new Intl.DateTimeFormat('en-CA', {

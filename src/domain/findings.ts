@@ -71,9 +71,14 @@ function placeFinding(finding: Finding, period: Period): DiscrepancyStatus | nul
     return finding.code === 'deposit_returned' ? 'cleared' : null
   }
   if (finding.ownPeriodOnly === true) return null
-  if (finding.tellFrom !== undefined && period.last < finding.tellFrom) return null
+  if (isToldLater(finding, period)) return null
   if (finding.closed === null) return 'open'
   return periodContains(period, finding.closed.day) ? 'cleared' : null
+}
+
+/** Whether the report of a period after its day leaves it to later ones, because it was not seen by then. */
+export function isToldLater({ day, tellFrom }: Finding, period: Period): boolean {
+  return tellFrom !== undefined && !periodContains(period, day) && period.last < tellFrom
 }
 
 /** What people decided about discrepancies: the latest decision on each, by its id. */

@@ -1,7 +1,7 @@
 import { KNOWN_KINDS, type BalanceTransaction } from './balance-transaction.ts'
 import { ECHOES_OF_A_PAYOUT_GONE, echoesOfChange } from './causes.ts'
 import { type Day, dayOfInstant, daysBetween } from './day.ts'
-import type { EntityFacts, PayoutFacts, Policy, RowChange } from './facts.ts'
+import type { EntityFacts, Policy, RowChange } from './facts.ts'
 import { compareAmounts, compareText, groupBy } from './collections.ts'
 import { type Finding, money } from './findings.ts'
 import type { OpenItemRow } from './reconciliation.ts'
@@ -312,27 +312,41 @@ export function judgeChanges(
   })
 }
 
+/** A finding about a row, and by how much it throws the sum of a payout off. */
+export interface ResidualCause {
+  readonly finding: Finding
+  readonly offMinor: bigint
+}
+
 /**
- * By how much findings about single rows throw the sum of a payout off: net of its rows minus what
+ * By how much findings about single rows throw the sums of payouts off: net of its rows minus what
  * they would be without the fault. A residual that equals such a sum follows from them.
+ * @returns the causes of each payout that has any, by its id.
  */
-export function residualCauses(
-  payout: PayoutFacts,
+export function causesByPayout(
   facts: EntityFacts,
   changes: readonly NetChange[],
   rowFindings: readonly Finding[],
-): { finding: Finding; offMinor: bigint }[] {
+): Map<string, ResidualCause[]> {
   const rows = new Map<string, BalanceTransaction>()
   for (const row of [...facts.suspectRows, ...facts.repeatedRows]) rows.set(row.id, row)
   const changeOf = new Map(changes.map((change) => [change.row.id, change]))
-  return rowFindings.flatMap((finding) => {
+  const causes = new Map<string, ResidualCause[]>()
+  for (const finding of rowFindings) {
     const id = finding.balanceTransactionId ?? ''
     const change = changeOf.get(id)
     const row = change?.row ?? rows.get(id)
-    if (row === undefined) return []
-    const offMinor = offBy(finding, row, change, payout.payoutId)
-    return offMinor === 0n ? [] : [{ finding, offMinor }]
-  })
+    if (row === undefined) continue
+    const movedFrom = change?.fields.get('includedInPayoutId')?.before
+    for (const payoutId of new Set([row.includedInPayoutId, row.payoutId, movedFrom])) {
+      const offMinor = payoutId == null ? 0n : offBy(finding, row, change, payoutId)
+      if (payoutId == null || offMinor === 0n) continue
+      const known = causes.get(payoutId)
+      if (known === undefined) causes.set(payoutId, [{ finding, offMinor }])
+      else known.push({ finding, offMinor })
+    }
+  }
+  return causes
 }
 
 function offBy(
@@ -379,7 +393,7 @@ function offByOwnRow(
 /** The findings whose effects sum to the residual, if some do; at most ten findings are combined. */
 export function explainResidual(
   residualMinor: bigint,
-  causes: readonly { finding: Finding; offMinor: bigint }[],
+  causes: readonly ResidualCause[],
 ): Finding[] | null {
   const few = causes
     .toSorted((a, b) => compareAmounts(absolute(b.offMinor), absolute(a.offMinor)))

@@ -1,14 +1,22 @@
 import type { BalanceTransaction } from './balance-transaction.ts'
 import { type Day, dayOfInstant } from './day.ts'
+import { nameOf } from './deposits/references.ts'
 import type { EntityFacts, PayoutFacts, Policy } from './facts.ts'
 import { type Finding, money } from './findings.ts'
 import { absolute } from './money.ts'
-import { explainResidualByHypotheses } from './residual.ts'
-import { explainResidual, type NetChange, residualCauses } from './ledger-rows.ts'
+import { explainResidualByHypotheses, type ResidualSources, residualSources } from './residual.ts'
+import {
+  causesByPayout,
+  explainResidual,
+  type NetChange,
+  type ResidualCause,
+} from './ledger-rows.ts'
 
 /** A payout with its proof: the nets of its rows plus its own net must be 0. */
 export interface ProvedPayout {
   readonly entity: string
+  /** Entity and payout id as one key, see `nameOf`. */
+  readonly name: string
   readonly facts: PayoutFacts
   /** Its first own row; null where the ledger has none (`payout_unknown`). */
   readonly own: BalanceTransaction | null
@@ -29,6 +37,7 @@ export function provePayouts(facts: EntityFacts, policy: Policy): ProvedPayout[]
     return [
       {
         entity: facts.entity,
+        name: nameOf({ entity: facts.entity, payoutId: payout.payoutId }),
         facts: payout,
         own,
         day: dayOfInstant(at, policy.zone),
@@ -48,10 +57,19 @@ export function judgePayouts(
   facts: EntityFacts,
   changes: readonly NetChange[],
   rowFindings: readonly Finding[],
+  late: {
+    /** See `lateCauses`. */
+    readonly causesOf: ReadonlyMap<string, readonly ResidualCause[]>
+    /** Whether the report tells what stands for the finding: behind nothing else a residual may go. */
+    readonly isTold: (finding: Finding) => boolean
+  },
   zone: string,
 ): { findings: Finding[]; absorbed: Map<Finding, string> } {
   const findings: Finding[] = []
   const absorbed = new Map<Finding, string>()
+  // Most ledgers add up, and then nothing needs to be put in order for an explanation.
+  let sources: ResidualSources | null = null
+  const causesOf = causesByPayout(facts, changes, rowFindings)
   for (const payout of payouts) {
     const broken = brokenPayout(payout)
     if (broken !== null) {
@@ -59,18 +77,22 @@ export function judgePayouts(
       continue
     }
     if (payout.residualMinor === 0n) continue
+    const { payoutId } = payout.facts
     const causes = explainResidual(
       payout.residualMinor,
-      residualCauses(payout.facts, facts, changes, rowFindings),
+      [...(late.causesOf.get(payoutId) ?? []), ...(causesOf.get(payoutId) ?? [])].filter(
+        ({ finding }) => late.isTold(finding),
+      ),
     )
     if (causes === null) {
-      findings.push(residual(payout, explainResidualByHypotheses(payout, payouts, facts, zone)))
+      sources ??= residualSources(facts, payouts, zone)
+      findings.push(residual(payout, explainResidualByHypotheses(payout, sources)))
       continue
     }
     for (const cause of causes) {
       absorbed.set(
         cause,
-        `The residual of ${money(payout.residualMinor, payout.facts.currency)} in payout ${payout.facts.payoutId} follows from this.`,
+        `The residual of ${money(payout.residualMinor, payout.facts.currency)} in payout ${payoutId} follows from this.`,
       )
     }
   }

@@ -1,7 +1,8 @@
 import { withoutEchoes } from './causes.ts'
-import { compareText, groupBy } from './collections.ts'
-import { judgeLateRows, withLateEntries } from './closed-period.ts'
-import { dayOfInstant } from './day.ts'
+import { compareText, groupBy, remembering } from './collections.ts'
+import { judgeLateRows, lateCauses, withLateEntries } from './closed-period.ts'
+import type { StoredBankEntry } from './bank-statement.ts'
+import { type Day, dayOfInstant } from './day.ts'
 import {
   refusedEntries,
   signature,
@@ -10,13 +11,12 @@ import {
 } from './decisions.ts'
 import { boardOf, type DepositMatch } from './deposits/board.ts'
 import { type BookedLine, bookedLines } from './deposits/booked-lines.ts'
-import { nameOf } from './deposits/by-reference.ts'
-import { explainDifference } from './deposits/difference.ts'
+import { nameOf } from './deposits/references.ts'
+import { differenceSources, explainDifference } from './deposits/difference.ts'
 import {
   accountOwners,
-  depositItems,
   type DepositItem,
-  isProvidersLine,
+  ownLines,
   type PayoutItem,
   payoutItems,
 } from './deposits/items.ts'
@@ -28,7 +28,7 @@ import type { BrokenPin } from './deposits/pinned.ts'
 import { indexReferences, type ReferenceIndex } from './deposits/references.ts'
 import { judgeExports, judgeFees } from './export-proof.ts'
 import type { EntityFacts, Facts } from './facts.ts'
-import { type Finding, money, toDiscrepancies } from './findings.ts'
+import { type Finding, isToldLater, money, toDiscrepancies } from './findings.ts'
 import {
   foldChanges,
   judgeChanges,
@@ -78,7 +78,10 @@ export function reconcile(facts: Facts): Reconciliation & {
     ...withLateEntries(judgement.findings, lateEntries, { ...bank, zone }),
     ...bank.findings,
   ]
-  const findings = withoutEchoes(withoutUnknowable(found, facts.entities, facts.policy))
+  const findings = withoutEchoes(
+    withoutUnknowable(found, facts.entities, facts.policy),
+    (finding) => !isToldLater(finding, facts.period),
+  )
   const discrepancies = toDiscrepancies(findings, facts.period, facts.asOf, {
     byDiscrepancy: standing.verdicts,
     zone,
@@ -133,7 +136,29 @@ function judgeLedger(
     ...judgeRepeatedRows(entity, facts.repeatedRows, policy.zone),
     ...judgeChanges(entity, changes, policy.zone),
   ]
-  const proved = judgePayouts(payouts, facts, changes, rowFindings, policy.zone)
+  // The first finding of each row, which is why the latest comes first into the map.
+  const lateChanges = new Map(
+    rowFindings
+      .filter((finding) => isLate(finding, late))
+      .toReversed()
+      .map((finding) => [finding.balanceTransactionId ?? '', finding]),
+  )
+  const proved = judgePayouts(
+    payouts,
+    facts,
+    changes,
+    rowFindings,
+    {
+      causesOf: lateCauses(entity, record.lateRows, late),
+      isTold: (finding) => {
+        const standsFor = isLate(finding, late)
+          ? late.get(finding.balanceTransactionId ?? '')
+          : undefined
+        return !isToldLater(standsFor ?? finding, period)
+      },
+    },
+    policy.zone,
+  )
   const open = judgeOpenRows(entity, facts.openRows, policy, asOf)
   const refunds = judgeRefunds(facts, changes, payoutDays, {
     policy,
@@ -150,10 +175,11 @@ function judgeLedger(
         .filter((finding) => !isLate(finding, late))
         .map((finding) => withSentence(finding, proved.absorbed.get(finding))),
       ...[...late].map(([id, finding]) => {
-        const change = rowFindings.find(
-          (other) => other.balanceTransactionId === id && isLate(other, late),
+        const change = lateChanges.get(id)
+        return withSentence(
+          finding,
+          proved.absorbed.get(finding) ?? (change && proved.absorbed.get(change)),
         )
-        return withSentence(finding, change && proved.absorbed.get(change))
       }),
       ...open.findings,
       ...judgeLatePaidRows(entity, facts.latePaidRows, payoutDays, policy),
@@ -202,28 +228,32 @@ function judgeBank(
 ): BankJudgement {
   const { policy, asOf, bank } = facts
   const references = indexReferences(
-    payouts.map(({ entity, facts: { payoutId } }) => ({ entity, payoutId })),
+    payouts.map(({ entity, name, facts: { payoutId } }) => ({ entity, name, payoutId })),
   )
-  const ofProvider = depositItems(bank.entries, facts.entities, references)
+  const { ofProvider, others } = ownLines(bank.entries, facts.entities, references)
   const coverage = coverageOf(facts, ofProvider)
   const isOver = (payout: PayoutItem): boolean => coverage.whyOpen(payout) === null
   const refusedOf = refusedEntries(standing.refused)
-  const payoutsToTie = payoutItems(payouts, policy).map((payout): PayoutItem => {
-    const refusedEntryIds = refusedOf.get(nameOf(payout))
+  const items = payoutItems(payouts, policy)
+  const mark = (payout: PayoutItem): PayoutItem => {
+    const refusedEntryIds = refusedOf.get(payout.name)
     return refusedEntryIds === undefined ? payout : { ...payout, refusedEntryIds }
-  })
+  }
+  const payoutsToTie = refusedOf.size === 0 ? items : items.map(mark)
   const gone = payoutsGone(facts, payouts)
-  const entries = new Map(bank.entries.map((entry) => [entry.id, entry]))
+  const entryOf = entryFinder(bank.entries)
   const decided = keepDecided(standing.matches, {
     payouts: payoutsToTie,
     lines: linesNamedByDecisions(facts, standing, ofProvider, references),
-    entries,
+    entryOf,
     gone,
     zone: policy.zone,
   })
-  const board = boardOf(payoutsToTie, [
-    ...new Set([...ofProvider, ...decided.matches.flatMap((match) => match.deposits)]),
-  ])
+  const decidedLines = decided.matches.flatMap((match) => match.deposits)
+  const board = boardOf(
+    payoutsToTie,
+    decidedLines.length === 0 ? ofProvider : [...new Set([...ofProvider, ...decidedLines])],
+  )
   const { deposits } = board
   const taken = new Set(deposits.map(({ entry }) => entry.id))
   const matching = matchDeposits(board, bank.pinned, policy, isOver, {
@@ -231,35 +261,26 @@ function judgeBank(
     refused: standing.refused,
     gone,
   })
-  const accounts = new Map(facts.entities.map(({ entity, account }) => [entity, account]))
-  const ownerOf = accountOwners(facts.entities)
-  const otherLines = bank.entries.filter((entry) => {
-    const account = accounts.get(ownerOf(entry.account) ?? '')
-    return account !== undefined && !taken.has(entry.id) && !isProvidersLine(entry, account)
+  const othersOf = (entity: string): StoredBankEntry[] =>
+    (others.get(entity) ?? []).filter(({ id }) => !taken.has(id))
+  const payoutsOf = groupBy(payouts, ({ entity }) => entity)
+  const factsOf = new Map(facts.entities.map((ofEntity) => [ofEntity.entity, ofEntity]))
+  const sourcesOf = remembering((entity: string) => {
+    const ofEntity = factsOf.get(entity)
+    if (ofEntity === undefined) throw new Error(`there are no facts of ${entity}`)
+    return differenceSources(ofEntity, payoutsOf.get(entity) ?? [], othersOf(entity))
   })
   const unknownPayouts = new Map(
-    payouts
-      .filter(({ own }) => own === null)
-      .map((payout) => [
-        nameOf({ entity: payout.entity, payoutId: payout.facts.payoutId }),
-        payout,
-      ]),
+    payouts.filter(({ own }) => own === null).map((payout) => [payout.name, payout]),
   )
   const told = judgeDeposits(matching, {
     policy,
     asOf,
     isOver,
     whyOpen: (payout) => coverage.whyOpen(payout) ?? '',
-    whatDiffers: (payout, differenceMinor) => {
-      const ofEntity = facts.entities.find(({ entity }) => entity === payout.entity)
-      if (ofEntity === undefined) throw new Error(`there are no facts of ${payout.entity}`)
-      return explainDifference(payout, differenceMinor, {
-        facts: ofEntity,
-        payouts: payouts.filter(({ entity }) => entity === payout.entity),
-        otherLines: otherLines.filter(({ account }) => ownerOf(account) === payout.entity),
-      })
-    },
-    otherLines,
+    whatDiffers: (payout, differenceMinor) =>
+      explainDifference(payout, differenceMinor, sourcesOf(payout.entity)),
+    otherLines: facts.entities.flatMap(({ entity }) => othersOf(entity)),
     unknownPayouts,
   })
   const { matches, brokenPins, brokenDecisions } = matching
@@ -269,7 +290,7 @@ function judgeBank(
     revoked: facts.record.revoked,
     refused: [...standing.refused.values()],
     matches,
-    entries,
+    entryOf,
     zone: policy.zone,
   })
   return {
@@ -284,18 +305,26 @@ function judgeBank(
   }
 }
 
+/** Entries by id: put in order when the first one is asked for, which few nights do. */
+function entryFinder(
+  entries: readonly StoredBankEntry[],
+): (id: string) => StoredBankEntry | undefined {
+  let known: Map<string, StoredBankEntry> | null = null
+  return (id) => {
+    known ??= new Map(entries.map((entry) => [entry.id, entry]))
+    return known.get(id)
+  }
+}
+
 /** Payouts whose own row was in the ledger and is gone from it, by `nameOf`. */
 function payoutsGone(facts: Facts, payouts: readonly ProvedPayout[]): Set<string> {
-  const there = new Set(
-    payouts
-      .filter(({ own }) => own !== null)
-      .map(({ entity, facts: { payoutId } }) => nameOf({ entity, payoutId })),
-  )
   const gone = facts.entities.flatMap(({ entity, changes }) =>
     foldChanges(changes)
       .filter(({ vanished, row }) => vanished && row.kind === 'from_payout')
       .map(({ row }) => nameOf({ entity, payoutId: row.payoutId ?? row.id })),
   )
+  if (gone.length === 0) return new Set()
+  const there = new Set(payouts.filter(({ own }) => own !== null).map(({ name }) => name))
   return new Set(gone.filter((name) => !there.has(name)))
 }
 
@@ -306,6 +335,7 @@ function linesNamedByDecisions(
   ofProvider: readonly DepositItem[],
   references: ReferenceIndex,
 ): Map<string, DepositItem> {
+  if (matches.length === 0) return new Map()
   const named = new Set(matches.flatMap(({ bankEntryIds }) => bankEntryIds))
   const known = new Map(ofProvider.map((deposit) => [deposit.entry.id, deposit]))
   const others = bank.entries.filter(({ id }) => named.has(id) && !known.has(id))
@@ -322,32 +352,47 @@ function linesNamedByDecisions(
 function coverageOf({ entities, bank, asOf }: Facts, deposits: readonly DepositItem[]) {
   const ownerOf = accountOwners(entities)
   const findings: Finding[] = []
-  const covered = new Map<string, readonly CoveredStretch[]>()
+  const covered = new Map<string, ReadonlyMap<string, readonly CoveredStretch[]>>()
   const accountsOf = new Map<string, readonly string[]>()
+  const statementsOf = groupBy(bank.statements, (statement) => ownerOf(statement.account))
+  const entriesOf = groupBy(bank.entries, (entry) => ownerOf(entry.account))
+  const depositsOf = groupBy(deposits, (deposit) => deposit.entity)
   for (const { entity, account } of entities) {
-    const statements = bank.statements.filter((statement) => ownerOf(statement.account) === entity)
-    const entries = bank.entries.filter((entry) => ownerOf(entry.account) === entity)
+    const statements = statementsOf.get(entity) ?? []
+    const entries = entriesOf.get(entity) ?? []
     const proof = proveStatements(entity, statements, entries)
-    findings.push(...proof.findings)
-    covered.set(entity, proof.covered)
-    const paid = deposits
-      .filter((deposit) => deposit.entity === entity)
-      .map(({ entry }) => entry.account)
+    for (const finding of proof.findings) findings.push(finding)
+    covered.set(
+      entity,
+      groupBy(proof.covered, (stretch) => stretch.account),
+    )
+    const paid = (depositsOf.get(entity) ?? []).map(({ entry }) => entry.account)
     const known =
       paid.length > 0
         ? paid
         : [...account.ibans, ...statements.map((statement) => statement.account)]
     accountsOf.set(entity, [...new Set(known)].toSorted(compareText))
   }
-  const whyOpen = ({ entity, windowFirst, windowLast }: PayoutItem): string | null => {
-    if (windowLast >= asOf) return `its window ends on ${windowLast}`
+  const whyUncovered = (entity: string, windowFirst: Day, windowLast: Day): string | null => {
     const accounts = accountsOf.get(entity) ?? []
     if (accounts.length === 0) return 'awaiting bank statements: there are none yet'
     const uncovered = accounts.filter(
-      (account) => !isCovered(covered.get(entity) ?? [], account, windowFirst, windowLast),
+      (account) =>
+        !isCovered(covered.get(entity)?.get(account) ?? [], account, windowFirst, windowLast),
     )
     if (uncovered.length === 0) return null
     return `awaiting bank statements of ${uncovered.join(', ')} for ${windowFirst} to ${windowLast}`
+  }
+  // Payouts of one day have one window, and each is asked several times.
+  const answers = new Map<string, string | null>()
+  const whyOpen = ({ entity, windowFirst, windowLast }: PayoutItem): string | null => {
+    if (windowLast >= asOf) return `its window ends on ${windowLast}`
+    const name = `${windowFirst} ${windowLast} ${entity}`
+    const known = answers.get(name)
+    if (known !== undefined) return known
+    const why = whyUncovered(entity, windowFirst, windowLast)
+    answers.set(name, why)
+    return why
   }
   return { whyOpen, findings }
 }
@@ -379,8 +424,9 @@ function settlementRows(
   return payouts
     .flatMap((payout): SettlementRow[] => {
       const { facts: sums, entity, day } = payout
-      const state = judgement.settlements.get(nameOf({ entity, payoutId: sums.payoutId }))
-      if (state === undefined || day > facts.period.last) return []
+      if (day > facts.period.last) return []
+      const state = judgement.settlements.get(payout.name)
+      if (state === undefined) return []
       if (!periodContains(facts.period, day) && state.status === 'matched') return []
       const residualNote =
         payout.residualMinor === 0n
@@ -401,11 +447,7 @@ function settlementRows(
           payoutAmountMinor: payout.amountMinor,
           residualMinor: payout.residualMinor,
           ...state,
-          note: [
-            state.note,
-            residualNote,
-            ...contradictionsOf(remarks, nameOf({ entity, payoutId: sums.payoutId })),
-          ]
+          note: [state.note, residualNote, ...contradictionsOf(remarks, payout.name)]
             .filter((note) => note !== '')
             .join('; '),
         },
@@ -458,6 +500,8 @@ function controlTotals(
   const instants = periodInstants(period, policy.zone)
   const summary: SummaryLine[] = []
   const controlFaults: string[] = [...checkMatches(bank.matches)]
+  const depositsOf = groupBy(bank.deposits, ({ entity }) => entity)
+  const discrepanciesOf = groupBy(discrepancies, ({ entity }) => entity)
   for (const ledger of ledgers.toSorted((a, b) => compareText(a.facts.entity, b.facts.entity))) {
     controlFaults.push(...checkRows(ledger))
     for (const currency of currenciesOf(ledger.facts, ledgerCurrency)) {
@@ -465,13 +509,11 @@ function controlTotals(
         facts: ledger.facts,
         currency,
         sent: sentPayouts(facts, ledger, bank.judgement, currency),
-        receivedMinor: bank.deposits
-          .filter(
-            ({ entity, entry }) => entity === ledger.facts.entity && entry.currency === currency,
-          )
+        receivedMinor: (depositsOf.get(ledger.facts.entity) ?? [])
+          .filter(({ entry }) => entry.currency === currency)
           .filter(({ entry }) => entry.amountMinor > 0n && periodContains(period, entry.bookingDay))
           .map(({ entry }) => entry.amountMinor),
-        discrepancies,
+        discrepancies: discrepanciesOf.get(ledger.facts.entity) ?? [],
         period: instants,
       }
       const lines = summarise(input)
@@ -492,13 +534,12 @@ function sentPayouts(
   currency: string,
 ) {
   return payouts.flatMap((payout) => {
-    const { entity, facts } = payout
-    const state = judgement.settlements.get(nameOf({ entity, payoutId: facts.payoutId }))
     const counts =
-      payout.own !== null && facts.currency === currency && periodContains(period, payout.day)
-    return counts && state !== undefined
-      ? [{ amountMinor: payout.amountMinor, status: state.status }]
-      : []
+      payout.own !== null &&
+      payout.facts.currency === currency &&
+      periodContains(period, payout.day)
+    const state = counts ? judgement.settlements.get(payout.name) : undefined
+    return state === undefined ? [] : [{ amountMinor: payout.amountMinor, status: state.status }]
   })
 }
 
@@ -552,18 +593,17 @@ function checkMatches(matches: readonly DepositMatch[]): string[] {
           `the match of ${payouts.map(({ payoutId }) => payoutId).join(', ')} has two sides that differ`,
         ]
   })
-  for (const [payout, twice] of groupBy(
-    matches.flatMap(({ payouts }) => payouts),
-    nameOf,
-  )) {
-    if (twice.length > 1)
-      faults.push(`payout ${payout.split('\u0000')[1]} is matched ${twice.length} times`)
+  const timesOf = new Map<string, number>()
+  const count = (name: string): void => {
+    timesOf.set(name, (timesOf.get(name) ?? 0) + 1)
   }
-  for (const [entry, twice] of groupBy(
-    matches.flatMap(({ deposits }) => deposits),
-    (deposit) => deposit.entry.id,
-  )) {
-    if (twice.length > 1) faults.push(`bank entry ${entry} is matched ${twice.length} times`)
+  for (const { payouts, deposits } of matches) {
+    for (const payout of payouts) count(`payout\u0000${payout.name}`)
+    for (const { entry } of deposits) count(`bank entry\u0000\u0000${entry.id}`)
+  }
+  for (const [name, times] of timesOf) {
+    const [what, , id] = name.split('\u0000')
+    if (times > 1) faults.push(`${what} ${id} is matched ${times} times`)
   }
   return faults
 }

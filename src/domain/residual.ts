@@ -1,10 +1,11 @@
 import type { BalanceTransaction } from './balance-transaction.ts'
-import { compareText } from './collections.ts'
-import { dayOfInstant } from './day.ts'
+import { compareText, firstPlace, groupBy } from './collections.ts'
+import { type Day, dayOfInstant } from './day.ts'
 import type { EntityFacts, PayoutFacts } from './facts.ts'
 import { hundredthsOfPercent, VAT_RATE_PERCENT_DEFAULT } from './fee-contract.ts'
 import { money } from './findings.ts'
 import { absolute } from './money.ts'
+import type { Refund } from './payment.ts'
 import type { ProvedPayout } from './payout-proof.ts'
 
 /**
@@ -75,14 +76,72 @@ export function vatRateOf({ exports }: Pick<EntityFacts, 'exports'>): string {
   return exports[0]?.conventions.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
 }
 
+/** What an entity's facts hold, by what a residual is compared with. */
+export interface ResidualSources {
+  readonly facts: EntityFacts
+  readonly zone: string
+  /** Gathered rows by payout id. */
+  readonly rowsOf: ReadonlyMap<string, readonly BalanceTransaction[]>
+  /** Refunds on payments that the ledger does not have, by amount. */
+  readonly undeductedOf: ReadonlyMap<bigint, readonly UndeductedRefund[]>
+  /** Payouts with an own row, by currency and by what they are off. */
+  readonly payoutsOff: ReadonlyMap<string, ReadonlyMap<bigint, readonly ProvedPayout[]>>
+  /** The first payout by id of each day that has any, in order of days, by currency. */
+  readonly firstOfDays: ReadonlyMap<string, readonly ProvedPayout[]>
+}
+
+type UndeductedRefund = Refund & { readonly paymentId: string }
+
+export function residualSources(
+  facts: EntityFacts,
+  payouts: readonly ProvedPayout[],
+  zone: string,
+): ResidualSources {
+  const deducted = new Set(facts.refundRows.map(({ refundId }) => refundId))
+  const asked = facts.payments.flatMap(({ paymentId, payment }) =>
+    (payment?.refunds ?? []).map((refund) => ({ ...refund, paymentId })),
+  )
+  const ofCurrency = groupBy(
+    payouts.filter(({ own }) => own !== null),
+    (payout) => payout.facts.currency,
+  )
+  return {
+    facts,
+    zone,
+    rowsOf: new Map(facts.residualRows.map(({ payoutId, rows }) => [payoutId, rows])),
+    undeductedOf: groupBy(
+      asked.filter(({ id }) => !deducted.has(id)),
+      ({ amountMinor }) => amountMinor,
+    ),
+    payoutsOff: new Map(
+      [...ofCurrency].map(([currency, group]) => [
+        currency,
+        groupBy(group, (payout) => residualOf(payout.facts)),
+      ]),
+    ),
+    firstOfDays: new Map(
+      [...ofCurrency].map(([currency, group]) => [currency, firstOfEachDay(group)]),
+    ),
+  }
+}
+
+function firstOfEachDay(payouts: readonly ProvedPayout[]): ProvedPayout[] {
+  const first = new Map<Day, ProvedPayout>()
+  for (const payout of payouts) {
+    const known = first.get(payout.day)
+    if (known === undefined || payout.facts.payoutId < known.facts.payoutId) {
+      first.set(payout.day, payout)
+    }
+  }
+  return [...first.values()].toSorted((a, b) => compareText(a.day, b.day))
+}
+
 interface Residual {
   readonly payout: ProvedPayout
   readonly residualMinor: bigint
-  readonly facts: EntityFacts
-  readonly payouts: readonly ProvedPayout[]
+  readonly sources: ResidualSources
   readonly inside: readonly BalanceTransaction[]
   readonly outside: readonly BalanceTransaction[]
-  readonly zone: string
 }
 
 /** Sentences of a hypothesis that fit, each naming one thing. */
@@ -103,22 +162,18 @@ const HYPOTHESES: readonly Hypothesis[] = [
 /** What fits the residual, in plain sentences; says so where nothing does. */
 export function explainResidualByHypotheses(
   payout: ProvedPayout,
-  payouts: readonly ProvedPayout[],
-  facts: EntityFacts,
-  zone: string,
+  sources: ResidualSources,
 ): string {
   const { payoutId } = payout.facts
-  const rows = facts.residualRows.find((gathered) => gathered.payoutId === payoutId)?.rows ?? []
+  const rows = sources.rowsOf.get(payoutId) ?? []
   const residual: Residual = {
     payout,
     residualMinor: payout.residualMinor,
-    facts,
-    payouts,
+    sources,
     inside: rows.filter(({ includedInPayoutId }) => includedInPayoutId === payoutId).toSorted(byId),
     outside: rows
       .filter(({ includedInPayoutId }) => includedInPayoutId !== payoutId)
       .toSorted(byId),
-    zone,
   }
   const fitting = HYPOTHESES.flatMap((hypothesis) => hypothesis(residual))
   if (fitting.length === 0) {
@@ -150,17 +205,12 @@ function rowThatIsNotInIt({ outside, residualMinor }: Residual): string[] {
     })
 }
 
-function refundThatIsNotInTheLedger({ facts, residualMinor, zone }: Residual): string[] {
-  const deducted = new Set(facts.refundRows.map(({ refundId }) => refundId))
-  return facts.payments
-    .flatMap(({ paymentId, payment }) =>
-      (payment?.refunds ?? []).map((refund) => ({ ...refund, paymentId })),
-    )
-    .filter(({ id, amountMinor }) => amountMinor === residualMinor && !deducted.has(id))
+function refundThatIsNotInTheLedger({ sources, residualMinor }: Residual): string[] {
+  return (sources.undeductedOf.get(residualMinor) ?? [])
     .toSorted(byId)
     .map(
       ({ id, paymentId, createdS }) =>
-        `It equals refund ${id} of ${dayOfInstant(createdS, zone)} on payment ${paymentId}, which the ledger does not have: it may have been deducted without a row.`,
+        `It equals refund ${id} of ${dayOfInstant(createdS, sources.zone)} on payment ${paymentId}, which the ledger does not have: it may have been deducted without a row.`,
     )
 }
 
@@ -195,8 +245,8 @@ function allFees({ payout, residualMinor }: Residual): string[] {
   return []
 }
 
-function vatOfAFee({ inside, payout, facts, residualMinor }: Residual): string[] {
-  const rate = vatRateOf(facts)
+function vatOfAFee({ inside, payout, sources, residualMinor }: Residual): string[] {
+  const rate = vatRateOf(sources.facts)
   const amountMinor = absolute(residualMinor)
   const { feesMinor, currency, transactions } = payout.facts
   const ofRows = inside
@@ -212,33 +262,22 @@ function vatOfAFee({ inside, payout, facts, residualMinor }: Residual): string[]
   return [...ofRows, ...ofAll]
 }
 
-function residualOfAnotherPayout({ payout, payouts, residualMinor }: Residual): string[] {
-  return neighbours(payout, payouts)
-    .filter((other) => residualOf(other.facts) === -residualMinor)
+function residualOfAnotherPayout({ payout, sources, residualMinor }: Residual): string[] {
+  return (sources.payoutsOff.get(payout.facts.currency)?.get(-residualMinor) ?? [])
+    .filter((other) => other !== payout)
     .map(
       (other) =>
         `Payout ${other.facts.payoutId} of ${other.day} is off by as much the other way round, so the two add up together.`,
     )
 }
 
-function payoutOfTheDayBefore({ payout, payouts, residualMinor }: Residual): string[] {
-  const [before] = neighbours(payout, payouts)
-    .filter(({ day }) => day < payout.day)
-    .toSorted(
-      (a, b) => compareText(b.day, a.day) || compareText(a.facts.payoutId, b.facts.payoutId),
-    )
+function payoutOfTheDayBefore({ payout, sources, residualMinor }: Residual): string[] {
+  const days = sources.firstOfDays.get(payout.facts.currency) ?? []
+  const before = days[firstPlace(days, ({ day }) => day >= payout.day) - 1]
   if (before === undefined || before.amountMinor === 0n) return []
   const name = `payout ${before.facts.payoutId} of ${before.day} over ${money(before.amountMinor, before.facts.currency)}`
   if (before.amountMinor === -residualMinor)
     return [`It equals ${name}, as if that was paid out again.`]
   if (before.amountMinor === residualMinor) return [`It equals ${name}, as if that was taken back.`]
   return []
-}
-
-/** Other proved payouts of the account in the same currency. */
-function neighbours(payout: ProvedPayout, payouts: readonly ProvedPayout[]): ProvedPayout[] {
-  return payouts.filter(
-    (other) =>
-      other !== payout && other.own !== null && other.facts.currency === payout.facts.currency,
-  )
 }

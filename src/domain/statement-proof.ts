@@ -1,8 +1,7 @@
 import type { StoredBankEntry, StoredBankStatement } from './bank-statement.ts'
-import { compareText, groupBy } from './collections.ts'
+import { compareText, firstPlace, groupBy } from './collections.ts'
 import { addDays, type Day } from './day.ts'
 import { type Finding, money } from './findings.ts'
-import { sumOf } from './money.ts'
 import { isBusinessDay } from './target-calendar.ts'
 
 /**
@@ -55,12 +54,35 @@ export function proveStatements(
     .filter(isFailed)
     .map((failed) => balanceFinding(entity, failed))
   for (const [name, ofAccount] of groupBy(statements.toSorted(compareStatements), accountIn)) {
-    const { chains, breaks } = chainStatements(ofAccount, entriesOf.get(name) ?? [])
+    const { chains, breaks } = chainStatements(ofAccount, movementOf(entriesOf.get(name) ?? []))
     const account = ofAccount[0]?.account ?? name
     for (const { from, to, sound } of chains) if (sound) covered.push({ account, from, to })
     for (const found of breaks) findings.push(gapFinding(entity, found))
   }
   return { covered, findings }
+}
+
+/** What an account moved by from a day on and before another one. */
+type MovementOf = (from: Day, before: Day) => bigint
+
+function movementOf(entries: readonly StoredBankEntry[]): MovementOf {
+  let sums: { readonly day: Day; readonly beforeMinor: bigint }[] | null = null
+  let totalMinor = 0n
+  const running = (): { readonly day: Day; readonly beforeMinor: bigint }[] =>
+    entries
+      .toSorted((a, b) => compareText(a.bookingDay, b.bookingDay))
+      .map(({ bookingDay, amountMinor }) => {
+        const beforeMinor = totalMinor
+        totalMinor += amountMinor
+        return { day: bookingDay, beforeMinor }
+      })
+  return (from, before) => {
+    // Few accounts have statements that overlap, so the sums are made when one is met.
+    const known = (sums ??= running())
+    const until = (end: Day): bigint =>
+      known[firstPlace(known, ({ day }) => day >= end)]?.beforeMinor ?? totalMinor
+    return until(before) - until(from)
+  }
 }
 
 /** By account, first day, last day, file and place in it. */
@@ -93,13 +115,13 @@ function isFailed(statement: StoredBankStatement): boolean {
 /** @param statements of one account in one currency, in their order. */
 function chainStatements(
   statements: readonly StoredBankStatement[],
-  entries: readonly StoredBankEntry[],
+  movement: MovementOf,
 ): { chains: Chain[]; breaks: Break[] } {
   const chains: Chain[] = []
   const breaks: Break[] = []
   let current: Chain | null = null
   for (const statement of statements) {
-    const why: string | null = current === null ? null : breakBetween(current, statement, entries)
+    const why: string | null = current === null ? null : breakBetween(current, statement, movement)
     const joins: boolean = current !== null && why === null && current.sound && !isFailed(statement)
     if (current !== null && why !== null) {
       breaks.push({
@@ -132,10 +154,10 @@ function chainStatements(
 function breakBetween(
   current: Chain,
   next: StoredBankStatement,
-  entries: readonly StoredBankEntry[],
+  movement: MovementOf,
 ): string | null {
   if (next.fromDay <= current.to && next.openingMinor !== current.closingMinor) {
-    return overlapBreak(current, next, entries)
+    return overlapBreak(current, next, movement)
   }
   const { closingMinor } = current
   // Where a statement does not add up by itself, its balances prove nothing about its neighbours.
@@ -163,7 +185,7 @@ function breakBetween(
 function overlapBreak(
   current: Chain,
   next: StoredBankStatement,
-  entries: readonly StoredBankEntry[],
+  movement: MovementOf,
 ): string | null {
   if (
     current.openingMinor === null ||
@@ -172,10 +194,7 @@ function overlapBreak(
     isFailed(next)
   )
     return null
-  const before = entries.filter(
-    (entry) => entry.bookingDay >= current.from && entry.bookingDay < next.fromDay,
-  )
-  const expectedMinor = current.openingMinor + sumOf(before.map((entry) => entry.amountMinor))
+  const expectedMinor = current.openingMinor + movement(current.from, next.fromDay)
   if (expectedMinor === next.openingMinor) return null
   return `by the statement before, the account stood at ${money(expectedMinor, next.currency)} when ${next.fromDay} began, and this one opens with ${money(next.openingMinor, next.currency)}`
 }

@@ -7,7 +7,7 @@ import type { StoredBankEntry } from './bank-statement.ts'
 import { dayOfInstant } from './day.ts'
 import { accountOwners, isProvidersLine, type PayoutItem } from './deposits/items.ts'
 import { nearMisses } from './deposits/near-misses.ts'
-import { indexReferences, namedPayouts } from './deposits/references.ts'
+import { indexReferences, namedPayouts, nameOf } from './deposits/references.ts'
 import type { Decision, EntityFacts, Facts } from './facts.ts'
 import { money } from './findings.ts'
 import { signature } from './decisions.ts'
@@ -231,6 +231,7 @@ function nearMissLines(
   const payout: PayoutItem = {
     entity: settlement.entity,
     payoutId: settlement.payoutId,
+    name: nameOf(settlement),
     currency: settlement.currency,
     amountMinor: settlement.payoutAmountMinor,
     day: settlement.createdDay,
@@ -241,7 +242,7 @@ function nearMissLines(
   const ownerOf = accountOwners(facts.entities)
   const references = indexReferences(
     facts.entities.flatMap(({ entity, payouts }) =>
-      payouts.map(({ payoutId }) => ({ entity, payoutId })),
+      payouts.map(({ payoutId }) => ({ entity, payoutId, name: nameOf({ entity, payoutId }) })),
     ),
   )
   const matchOf = new Map(

@@ -1,3 +1,4 @@
+import { remembering } from './collections.ts'
 import { addDays, dayCount, dayOfCount, type Day, weekday } from './day.ts'
 
 /**
@@ -27,10 +28,14 @@ function easterSunday(year: number): number {
   return count
 }
 
-export function isBusinessDay(day: Day): boolean {
+const isOpen = remembering((day: Day): boolean => {
   if (weekday(day) > 5 || CLOSED_EVERY_YEAR.has(day.slice(5))) return false
   const fromEaster = dayCount(day) - easterSunday(Number(day.slice(0, 4)))
   return fromEaster !== -2 && fromEaster !== 1
+})
+
+export function isBusinessDay(day: Day): boolean {
+  return isOpen(day)
 }
 
 /** The day itself if it is a business day, else the next one. */
@@ -52,11 +57,27 @@ export function addBusinessDays(day: Day, days: number): Day {
  * none: Friday to Monday is 1, Saturday to Monday is 0. Negative if `to` is earlier.
  */
 export function businessDaysBetween(from: Day, to: Day): number {
-  if (to < from) return -businessDaysBetween(to, from)
-  const last = dayCount(onOrAfterBusinessDay(to))
-  let lag = 0
-  for (let count = dayCount(onOrAfterBusinessDay(from)); count < last; count += 1) {
-    if (isBusinessDay(dayOfCount(count + 1))) lag += 1
-  }
-  return lag
+  return businessDaysBefore(to) - businessDaysBefore(from)
 }
+
+const startOfYear = (year: number): number => Date.UTC(year, 0, 1) / 86_400_000
+
+/** For each day of a year, how many business days of the year come before it; last, those of all of it. */
+const businessDaysOf = remembering((year: number): readonly number[] => {
+  const before = [0]
+  const next = startOfYear(year + 1)
+  for (let count = startOfYear(year); count < next; count += 1) {
+    before.push((before.at(-1) ?? 0) + (isBusinessDay(dayOfCount(count)) ? 1 : 0))
+  }
+  return before
+})
+
+/** Business days from the year 2000 up to a day, itself not counted; negative for days before. */
+const businessDaysBefore = remembering((day: Day): number => {
+  const year = Number(day.slice(0, 4))
+  const ofYear = businessDaysOf(year)[dayCount(day) - startOfYear(year)] ?? 0
+  let ofYears = 0
+  for (let other = year; other < 2000; other += 1) ofYears -= businessDaysOf(other).at(-1) ?? 0
+  for (let other = 2000; other < year; other += 1) ofYears += businessDaysOf(other).at(-1) ?? 0
+  return ofYears + ofYear
+})

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { assign } from '../../src/domain/deposits/assign.ts'
+import { assign, assignStretches } from '../../src/domain/deposits/assign.ts'
 
 /** Every way of pairing, as lists of pairs in the order of the left items. */
 function allPairings(
@@ -93,6 +93,28 @@ describe('equal payouts and lines that are not all within reach of each other', 
     const pairs = assign(300, 300, (left, right) => Math.abs(left - right) < 5)
     expect(pairs).toHaveLength(300)
     expect(performance.now() - startedMs).toBeLessThan(1_000)
+  })
+
+  test('whose windows begin and end in order are paired the same in one walk', () => {
+    const stretches = fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { maxLength: 9 }).map((steps) => {
+      let [from, to] = [0, 0]
+      return steps.map(([later, longer]) => {
+        from += later
+        to = Math.max(to + longer, from)
+        return { from, to }
+      })
+    })
+    fc.assert(
+      fc.property(stretches, (windows) => {
+        const rights = Math.max(0, ...windows.map(({ to }) => to))
+        const inWindow = (left: number, right: number): boolean => {
+          const { from, to } = windows[left] ?? { from: 0, to: 0 }
+          return from <= right && right < to
+        }
+        expect(assignStretches(windows)).toEqual(assign(windows.length, rights, inWindow))
+      }),
+      { numRuns: 500 },
+    )
   })
 
   test('a group beyond all sense is refused', () => {

@@ -5,7 +5,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { ECHOES, withoutEchoes } from '../../src/domain/causes.ts'
-import { parseDay } from '../../src/domain/day.ts'
+import { parseDay, startOfDay } from '../../src/domain/day.ts'
+import type { ClosedPeriod, Facts, LateRow } from '../../src/domain/facts.ts'
 import type { Finding } from '../../src/domain/findings.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
 import type { DiscrepancyCode } from '../../src/domain/reconciliation.ts'
@@ -241,9 +242,121 @@ describe('one cause, one row', () => {
     const table = Object.entries(ECHOES).flatMap(([cause, echoes]) =>
       echoes.map(({ code }) => `${cause} ${code}`),
     )
-    // A closed period is what `late_change` needs; its row stands in place of `line_changed`.
-    const here = table.filter((pair) => !pair.startsWith('late_change'))
+    // In a closed period `late_change` stands in place of `line_changed`, see below.
+    const here = table.map((pair) => pair.replace('late_change', 'line_changed'))
     expect(here.filter((pair) => !tested.has(pair))).toEqual([])
+  })
+})
+
+const CLOSED: ClosedPeriod = {
+  label: '2024-W12',
+  first: parseDay('2024-03-18'),
+  last: parseDay('2024-03-24'),
+  entities: ['default'],
+  closedBy: 'Marie',
+  closedS: startOfDay(parseDay('2024-03-27'), 'Europe/Paris'),
+}
+
+const isMinor = (field: string): boolean => field.endsWith('Minor')
+
+/** The same facts where the week was signed before its rows changed. */
+function signedBefore(facts: Facts): Facts {
+  const changes = facts.entities.flatMap((entity) => entity.changes)
+  const changed = new Map(changes.map(({ row }) => [row.id, row]))
+  const lateRows = [...changed.values()].map((row): LateRow => {
+    const ofRow = changes.filter((change) => change.row.id === row.id)
+    const before = ofRow
+      .filter(({ field }) => field !== 'vanished')
+      .map(({ field, before: was }) => [field, isMinor(field) && was !== null ? BigInt(was) : was])
+    return {
+      entity: 'default',
+      closed: CLOSED,
+      row,
+      isGone: ofRow.some(({ field }) => field === 'vanished'),
+      signed: { ...row, ...Object.fromEntries(before) },
+      seenAsOf: parseDay('2024-05-10'),
+    }
+  })
+  return { ...facts, record: { ...facts.record, lateRows } }
+}
+
+describe('one cause, one row, in a closed period', () => {
+  const ofChange = pairs.filter(({ cause }) => cause.startsWith('line_changed'))
+  test.each([...ofChange, ...pairs.filter(({ cause }) => cause === 'line_vanished')])(
+    'late_change with $echo',
+    ({ echo, given }) => {
+      const { discrepancies } = reconcile(signedBefore(factsOf(given, LATE)))
+      expect(discrepancies.map(({ code }) => code)).toEqual(['late_change'])
+      expect(discrepancies[0]?.explanation).toMatch(
+        new RegExp(`From this follows: ([a-z_]+, )*${echo}\\b`),
+      )
+    },
+  )
+
+  /** T1 of 40.00 came into the signed week when its payout of 60.00 had long been paid. */
+  const grown = `sale T2 2024-03-18 60.00 -> P1 \n sale T1 2024-03-18 40.00 -> P1
+    payout P1 2024-03-19 60.00 \n bank B1 2024-03-20 60.00 ALMA P1 \n ${COVERED}`
+
+  function appeared(given: string, amountMinor: bigint, options = LATE): Facts {
+    const facts = factsOf(given, options)
+    const payout = facts.entities[0]?.payouts[0]
+    const own = payout?.ownRows[0]
+    if (payout === undefined || own === undefined) throw new Error('the scenario has no payout')
+    const row = {
+      ...own,
+      id: 'balance_txn_T1',
+      kind: 'from_transaction',
+      amountMinor,
+      netMinor: amountMinor,
+      payoutId: null,
+      includedInPayoutId: payout.payoutId,
+      createdS: own.createdS - 86_400,
+    }
+    const seenAsOf = parseDay('2024-05-10')
+    const late: LateRow = {
+      entity: 'default',
+      closed: CLOSED,
+      row,
+      isGone: false,
+      signed: null,
+      seenAsOf,
+    }
+    return { ...facts, record: { ...facts.record, lateRows: [late] } }
+  }
+
+  test('a row that appeared in a paid payout is the cause of its residual', () => {
+    const facts = appeared(grown, 40_00n)
+    expect(findingsOf(facts)).toEqual(['late_change new balance_txn_T1'])
+    expect(reconcile(facts).discrepancies[0]?.explanation).toContain(
+      'The residual of 40.00 EUR in payout',
+    )
+    expect(findingsOf(factsOf(grown, LATE))).toEqual(['payout_residual new P1'])
+  })
+
+  test('a residual of another size is none of its doing', () => {
+    expect(findingsOf(appeared(grown, 39_00n))).toEqual([
+      'late_change new balance_txn_T1',
+      'payout_residual new P1',
+    ])
+  })
+
+  test('a report that does not tell the late change tells the residual', () => {
+    const inWeek = (period: string): string[] =>
+      findingsOf(appeared(grown, 40_00n, { ...LATE, period }))
+    expect(inWeek('2024-W14')).toEqual(['payout_residual open P1'])
+    expect(inWeek('2024-W19')).toEqual(['late_change open balance_txn_T1'])
+  })
+
+  test('a row whose net changed since it was signed is the cause as well, whatever it was before', () => {
+    const given = `sale T1 2024-03-18 90.00 -> P1 \n was T1 amount 80.00 net 80.00 \n ${PAID}`
+    const facts = signedBefore(factsOf(given, LATE))
+    const lateRows = facts.record.lateRows.map((late) => ({
+      ...late,
+      signed: late.signed && { ...late.signed, amountMinor: 100_00n, netMinor: 100_00n },
+    }))
+    expect(findingsOf({ ...facts, record: { ...facts.record, lateRows } })).toEqual([
+      'late_change new balance_txn_T1',
+    ])
   })
 })
 

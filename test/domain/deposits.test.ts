@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { EntityFacts, Facts } from '../../src/domain/facts.ts'
+import { reconcile } from '../../src/domain/reconcile.ts'
 import { ACCOUNT, factsOf, findingsOf, type ScenarioOptions, settlementsOf } from './scenario.ts'
 
 /** A payout of W12 with its one sale; amounts differ so that nothing else can be meant. */
@@ -386,4 +387,18 @@ describe('two entities', () => {
     )
     expect(findingsOf(facts)).toEqual(['deposit_missing new P1'])
   })
+})
+
+test('lines of others that have a missing amount are told in order of their days, however they come', () => {
+  const lines = ['B3 2024-03-26', 'B1 2024-03-19', 'B2 2024-03-21'].map(
+    (line) => `bank ${line} 100.00 BAKERY`,
+  )
+  const told = [lines, lines.toReversed()].map((inOrder) => {
+    const { discrepancies } = reconcile(factsOf([SOLD, ...inOrder, COVERED].join('\n')))
+    return discrepancies.map(({ explanation }) => explanation)
+  })
+  expect(told[0]?.[0]).toContain(
+    'stands in bank line B1 of 2024-03-19, bank line B2 of 2024-03-21, bank line B3 of 2024-03-26,',
+  )
+  expect(told[1]).toEqual(told[0])
 })

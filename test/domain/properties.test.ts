@@ -7,6 +7,7 @@ import {
   dayOfInstant,
   parseDay,
   startOfDay,
+  wallClock,
 } from '../../src/domain/day.ts'
 import type { Facts } from '../../src/domain/facts.ts'
 import { formatAmount, parseAmount } from '../../src/domain/money.ts'
@@ -109,6 +110,39 @@ describe('the TARGET calendar', () => {
         const later = addBusinessDays(day, days)
         expect(isBusinessDay(later)).toBe(true)
         expect(businessDaysBetween(day, later)).toBe(days)
+      }),
+    )
+  })
+})
+
+describe('days and clocks', () => {
+  const zones = ['Europe/Paris', 'UTC', 'America/Sao_Paulo', 'Asia/Kathmandu', 'Pacific/Apia']
+
+  test('are those that the platform shows, also on days when clocks change', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 4_000_000_000 }),
+        fc.constantFrom(...zones),
+        (instant, zone) => {
+          const shown = new Intl.DateTimeFormat('sv-SE', {
+            timeZone: zone,
+            dateStyle: 'short',
+            timeStyle: 'medium',
+          }).format(instant * 1000)
+          expect(wallClock(instant, zone)).toBe(shown)
+        },
+      ),
+    )
+  })
+
+  test('business days between two days are those that are counted one by one', () => {
+    fc.assert(
+      fc.property(anyDay, fc.integer({ min: 0, max: 500 }), (from, days) => {
+        const to = addDays(from, days)
+        let counted = 0
+        for (let day = from; day < to; day = addDays(day, 1)) if (isBusinessDay(day)) counted += 1
+        expect(businessDaysBetween(from, to)).toBe(counted)
+        expect(businessDaysBetween(to, from)).toBe(counted === 0 ? 0 : -counted)
       }),
     )
   })

@@ -5,6 +5,8 @@ import {
   findSums,
   SET_SIZE_MAX,
   SETS_COUNTED_MAX,
+  stepsMax,
+  sumPool,
 } from '../../src/domain/deposits/subset-sum.ts'
 import { sumOf } from '../../src/domain/money.ts'
 import { chanceOf } from '../../src/sandbox/chance.ts'
@@ -93,6 +95,48 @@ describe('sets of amounts that sum to a target', () => {
     findSums(amounts, 987_654_321n)
     findSums(amounts, -1n)
     expect(performance.now() - startedMs).toBeLessThan(1_000)
+  })
+
+  test('take no more steps than the bound, also where sums collide or the search finds nothing', () => {
+    const chance = chanceOf('worst')
+    const cents = Array.from({ length: 200 }, (_, at) => 100_00n + BigInt(at))
+    const far = Array.from({ length: 200 }, () => BigInt(chance.whole(90_00, 4_000_000_00)))
+    const searches = [
+      findSums(cents, 300_99n),
+      findSums(cents, 400_00n + 398n),
+      findSums(far, 2n * (far[0] ?? 0n) + (far[1] ?? 0n) + (far[2] ?? 0n)),
+      findSums(
+        far.map(() => 1n),
+        5n,
+      ),
+    ]
+    for (const { steps } of searches) expect(steps).toBeLessThanOrEqual(stepsMax(200))
+    expect(searches.map(({ more }) => more)).toEqual([true, true, false, true])
+    fc.assert(
+      fc.property(fc.array(fc.bigInt({ min: -3n, max: 9n }), { maxLength: 40 }), (amounts) => {
+        expect(findSums(amounts, 9n).steps).toBeLessThanOrEqual(stepsMax(amounts.length))
+      }),
+    )
+  })
+
+  test('are never ruled out beforehand where there are some', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.bigInt({ min: -50n, max: 900n }), { minLength: 12, maxLength: 30 }),
+        fc.bigInt({ min: -100n, max: 4_000n }),
+        (amounts, target) => {
+          const { sets } = findSums(amounts, target)
+          if (sets.length > 0) expect(sumPool(amounts).mayReach(target)).toBe(true)
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('are ruled out beforehand where amounts leave no doubt', () => {
+    const even = Array.from({ length: 50 }, (_, at) => 2n * BigInt(at * at + 1))
+    expect(sumPool(even).mayReach(101n)).toBe(false)
+    expect(sumPool(even).mayReach(2n + 4n)).toBe(true)
   })
 
   test('of amounts beyond exact numbers are refused', () => {

@@ -1,3 +1,5 @@
+import type { Stretch } from './windows.ts'
+
 /**
  * Who has whom among items that are equal but not all within reach of each other. Both sides come in
  * order of preference and are called by their places in it.
@@ -20,11 +22,31 @@ export function assign(lefts: number, rights: number, possible: Possible): [numb
       `${lefts} payouts and ${rights} bank lines of one amount compete with each other, at most ${SIDE_MAX} on a side were expected`,
     )
   }
-  const chosenLefts = coverable(places(lefts), places(rights), possible)
-  const chosenRights = coverable(places(rights), chosenLefts, (right, left) =>
-    possible(left, right),
+  const rightsOf = places(lefts).map((left) =>
+    places(rights).filter((right) => possible(left, right)),
   )
-  return inOrder(chosenLefts, chosenRights, possible)
+  const chosenLefts = coverable(places(lefts), rightsOf)
+  const leftsOf = places(rights).map((right) => chosenLefts.filter((left) => possible(left, right)))
+  const chosenRights = coverable(places(rights), leftsOf)
+  return inOrder(chosenLefts, chosenRights, rightsOf)
+}
+
+/**
+ * The same for items whose reach is a stretch of the other side, where the stretches of later items
+ * neither begin nor end earlier, as windows of one length do: then giving each left item the first
+ * free right one is the best choice already. Any number of items is paired in one walk.
+ * @param stretches of right items, one for each left item.
+ */
+export function assignStretches(stretches: readonly Stretch[]): [number, number][] {
+  const pairs: [number, number][] = []
+  let free = 0
+  for (const [left, { from, to }] of stretches.entries()) {
+    const right = Math.max(free, from)
+    if (right >= to) continue
+    pairs.push([left, right])
+    free = right + 1
+  }
+  return pairs
 }
 
 function places(count: number): number[] {
@@ -34,15 +56,27 @@ function places(count: number): number[] {
 /**
  * The earliest of the wanted items that can all have a partner at once. Who was taken in stays in:
  * items that come later only move the partners of earlier ones.
+ * @param partnersOf by item.
  */
-function coverable(wanted: readonly number[], partners: readonly number[], possible: Possible) {
+function coverable(
+  wanted: readonly number[],
+  partnersOf: readonly (readonly number[])[],
+  isFree: (partner: number) => boolean = () => true,
+): number[] {
   const holder = new Map<number, number>()
   const takeIn = (item: number, asked: Set<number>): boolean => {
+    const partners = partnersOf[item] ?? []
+    // Which partner an item gets does not matter yet, so one that nobody holds is the best.
+    const open = partners.find((partner) => isFree(partner) && !holder.has(partner))
+    if (open !== undefined) {
+      holder.set(open, item)
+      return true
+    }
     for (const partner of partners) {
-      if (asked.has(partner) || !possible(item, partner)) continue
-      asked.add(partner)
       const rival = holder.get(partner)
-      if (rival !== undefined && !takeIn(rival, asked)) continue
+      if (rival === undefined || asked.has(partner)) continue
+      asked.add(partner)
+      if (!takeIn(rival, asked)) continue
       holder.set(partner, item)
       return true
     }
@@ -55,27 +89,24 @@ function coverable(wanted: readonly number[], partners: readonly number[], possi
 function inOrder(
   lefts: readonly number[],
   rights: readonly number[],
-  possible: Possible,
+  rightsOf: readonly (readonly number[])[],
 ): [number, number][] {
-  if (lefts.every((left, at) => possible(left, rights[at] ?? -1))) {
+  if (lefts.every((left, at) => rightsOf[left]?.includes(rights[at] ?? -1))) {
     return lefts.map((left, at) => [left, rights[at] ?? -1])
   }
   const pairs: [number, number][] = []
-  let free = rights
+  const free = new Set(rights)
   for (const [at, left] of lefts.entries()) {
     const others = lefts.slice(at + 1)
-    const right = free.find(
+    const right = rightsOf[left]?.find(
       (candidate) =>
-        possible(left, candidate) &&
-        coverable(
-          others,
-          free.filter((any) => any !== candidate),
-          possible,
-        ).length === others.length,
+        free.has(candidate) &&
+        coverable(others, rightsOf, (any) => any !== candidate && free.has(any)).length ===
+          others.length,
     )
     if (right === undefined) throw new Error('a group that could be paired could not be ordered')
     pairs.push([left, right])
-    free = free.filter((any) => any !== right)
+    free.delete(right)
   }
   return pairs
 }

@@ -53,8 +53,9 @@ export function runPasses(board: Board, passes: readonly Pass[], policy: Policy)
   const ambiguities: Ambiguity[] = []
   for (const pass of passes) {
     const outcome = pass(open, policy)
-    matches.push(...outcome.matches)
-    ambiguities.push(...(outcome.ambiguities ?? []))
+    // One by one: a call takes some ten thousand arguments and no more.
+    for (const match of outcome.matches) matches.push(match)
+    for (const ambiguity of outcome.ambiguities ?? []) ambiguities.push(ambiguity)
     open = without(open, [...outcome.matches, ...(outcome.ambiguities ?? [])])
   }
   return { board: open, matches, ambiguities }
@@ -68,8 +69,13 @@ export function without(
     readonly deposits: readonly DepositItem[]
   }[],
 ): Board {
-  const payouts = new Set(taken.flatMap((group) => group.payouts))
-  const deposits = new Set(taken.flatMap((group) => group.deposits))
+  if (taken.length === 0) return board
+  const payouts = new Set<PayoutItem>()
+  const deposits = new Set<DepositItem>()
+  for (const group of taken) {
+    for (const payout of group.payouts) payouts.add(payout)
+    for (const deposit of group.deposits) deposits.add(deposit)
+  }
   return {
     payouts: board.payouts.filter((payout) => !payouts.has(payout)),
     deposits: board.deposits.filter((deposit) => !deposits.has(deposit)),

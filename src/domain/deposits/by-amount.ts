@@ -1,9 +1,10 @@
 import { groupBy } from '../collections.ts'
 import type { Policy } from '../facts.ts'
 import { money } from '../findings.ts'
-import { assign } from './assign.ts'
+import { assign, assignStretches } from './assign.ts'
 import type { Board, DepositMatch, Pass } from './board.ts'
 import { type DepositItem, lagDays, lineName, names, type PayoutItem } from './items.ts'
+import { depositsWithin, type Lags, openPlaces, payoutsWithin, type Stretch } from './windows.ts'
 
 /**
  * Rungs 2 and 3: equal amounts in the window. The payouts and lines of one amount fall into groups
@@ -16,7 +17,7 @@ interface Reach {
   readonly groups: boolean
   /** Where it looks, in words. */
   readonly where: (policy: Policy) => string
-  readonly lagDays: (policy: Policy) => { readonly from: number; readonly to: number }
+  readonly lagDays: (policy: Policy) => Lags
 }
 
 const inTime = {
@@ -36,20 +37,22 @@ export const matchLateEqualAmountGroups: Pass = equalAmountPass({ groups: true, 
 
 function equalAmountPass(reach: Reach): Pass {
   return (board, policy) => {
-    const { from, to } = reach.lagDays(policy)
-    const reaches = (payout: PayoutItem, deposit: DepositItem): boolean => {
-      if (deposit.named.length > 0 && !names(deposit, payout)) return false
-      const lag = lagDays(payout, deposit.entry)
-      return lag !== null && from <= lag && lag <= to
-    }
+    const lags = reach.lagDays(policy)
     const matches: DepositMatch[] = []
-    for (const component of competingGroups(board, reaches)) {
+    for (const component of competingGroups(board, lags)) {
       const isPair = component.payouts.length === 1 && component.deposits.length === 1
       if (isPair && !reach.groups) matches.push(pairMatch(component, reach.where(policy)))
-      if (!isPair && reach.groups) matches.push(...groupMatches(component, reaches))
+      if (isPair || !reach.groups) continue
+      for (const match of groupMatches(component, lags)) matches.push(match)
     }
     return { matches }
   }
+}
+
+function reaches(payout: PayoutItem, deposit: DepositItem, { from, to }: Lags): boolean {
+  if (deposit.named.length > 0 && !names(deposit, payout)) return false
+  const lag = lagDays(payout, deposit.entry)
+  return lag !== null && from <= lag && lag <= to
 }
 
 interface Component {
@@ -58,10 +61,7 @@ interface Component {
 }
 
 /** Open items of one entity, currency and amount, split into connected components; both sides in order. */
-function competingGroups(
-  board: Board,
-  reaches: (payout: PayoutItem, deposit: DepositItem) => boolean,
-): Component[] {
+function competingGroups(board: Board, lags: Lags): Component[] {
   // A line that names a payout belongs to that payout or to none: amounts say nothing against it.
   const anonymous = board.deposits.filter(
     (deposit) => deposit.named.length === 0 || isCutShort(deposit),
@@ -77,7 +77,8 @@ function competingGroups(
   const components: Component[] = []
   for (const [likeness, payouts] of payoutsOf) {
     const deposits = depositsOf.get(likeness)
-    if (deposits !== undefined) components.push(...split(payouts, deposits, reaches))
+    if (deposits === undefined) continue
+    for (const component of split(payouts, deposits, lags)) components.push(component)
   }
   return components
 }
@@ -90,35 +91,48 @@ function isCutShort(deposit: DepositItem): boolean {
 function split(
   payouts: readonly PayoutItem[],
   deposits: readonly DepositItem[],
-  reaches: (payout: PayoutItem, deposit: DepositItem) => boolean,
+  lags: Lags,
 ): Component[] {
   const components: Component[] = []
-  const unseen = { payouts: new Set(payouts), deposits: new Set(deposits) }
-  for (const start of payouts) {
-    if (!unseen.payouts.delete(start)) continue
-    const component: Component = { payouts: [start], deposits: [] }
-    for (const payout of component.payouts) {
-      for (const deposit of unseen.deposits) {
-        if (!reaches(payout, deposit)) continue
-        unseen.deposits.delete(deposit)
-        component.deposits.push(deposit)
-        for (const rival of unseen.payouts) {
-          if (!reaches(rival, deposit)) continue
-          unseen.payouts.delete(rival)
-          component.payouts.push(rival)
+  const unseen = { payouts: openPlaces(payouts.length), deposits: openPlaces(deposits.length) }
+  for (const [start, { day }] of payouts.entries()) {
+    // Most lines find their payout by its name, so that most payouts have no line of their amount.
+    const isAlone = isEmpty(depositsWithin(deposits, day, lags))
+    if (isAlone || !unseen.payouts.take(start)) continue
+    const found = { payouts: [start], deposits: new Array<number>() }
+    for (const at of found.payouts) {
+      const payout = payouts[at]
+      if (payout === undefined) continue
+      for (const lineAt of unseen.deposits.within(depositsWithin(deposits, payout.day, lags))) {
+        const deposit = deposits[lineAt]
+        if (deposit === undefined || !reaches(payout, deposit, lags)) continue
+        unseen.deposits.take(lineAt)
+        found.deposits.push(lineAt)
+        const around = payoutsWithin(payouts, deposit.entry.bookingDay, lags)
+        for (const rivalAt of unseen.payouts.within(around)) {
+          const rival = payouts[rivalAt]
+          if (rival === undefined || !reaches(rival, deposit, lags)) continue
+          unseen.payouts.take(rivalAt)
+          found.payouts.push(rivalAt)
         }
       }
     }
-    if (component.deposits.length > 0) {
-      const inBoardOrder = <T>(all: readonly T[], some: readonly T[]): T[] =>
-        all.filter((item) => some.includes(item))
+    if (found.deposits.length > 0) {
       components.push({
-        payouts: inBoardOrder(payouts, component.payouts),
-        deposits: inBoardOrder(deposits, component.deposits),
+        payouts: inOrder(payouts, found.payouts),
+        deposits: inOrder(deposits, found.deposits),
       })
     }
   }
   return components
+}
+
+function isEmpty({ from, to }: Stretch): boolean {
+  return from === to
+}
+
+function inOrder<T>(items: readonly T[], places: readonly number[]): T[] {
+  return places.toSorted((a, b) => a - b).flatMap((place) => items[place] ?? [])
 }
 
 function pairMatch({ payouts, deposits }: Component, where: string): DepositMatch {
@@ -136,15 +150,8 @@ function pairMatch({ payouts, deposits }: Component, where: string): DepositMatc
  * As many pairs as there can be, the earliest payouts and lines first, in order of their days. Every
  * line comes after its payout, so all assignments of the same items have the same total lag.
  */
-function groupMatches(
-  { payouts, deposits }: Component,
-  reaches: (payout: PayoutItem, deposit: DepositItem) => boolean,
-): DepositMatch[] {
-  const isPossible = (at: number, lineAt: number): boolean => {
-    const [payout, deposit] = [payouts[at], deposits[lineAt]]
-    return payout !== undefined && deposit !== undefined && reaches(payout, deposit)
-  }
-  return assign(payouts.length, deposits.length, isPossible).flatMap(([at, lineAt]) => {
+function groupMatches({ payouts, deposits }: Component, lags: Lags): DepositMatch[] {
+  return pairs(payouts, deposits, lags).flatMap(([at, lineAt]) => {
     const [payout, deposit] = [payouts[at], deposits[lineAt]]
     if (payout === undefined || deposit === undefined) return []
     return [
@@ -156,6 +163,24 @@ function groupMatches(
         competitors: payouts.length + deposits.length - 2,
       } satisfies DepositMatch,
     ]
+  })
+}
+
+function pairs(
+  payouts: readonly PayoutItem[],
+  deposits: readonly DepositItem[],
+  lags: Lags,
+): [number, number][] {
+  // A refused pair, or a line that names some of the payouts, makes a hole in the stretch.
+  const hasHoles =
+    payouts.some(({ refusedEntryIds }) => refusedEntryIds !== undefined) ||
+    deposits.some(({ named }) => named.length > 0)
+  if (!hasHoles) {
+    return assignStretches(payouts.map(({ day }) => depositsWithin(deposits, day, lags)))
+  }
+  return assign(payouts.length, deposits.length, (at, lineAt) => {
+    const [payout, deposit] = [payouts[at], deposits[lineAt]]
+    return payout !== undefined && deposit !== undefined && reaches(payout, deposit, lags)
   })
 }
 

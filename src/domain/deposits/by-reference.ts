@@ -4,51 +4,70 @@ import { money } from '../findings.ts'
 import { sumOf } from '../money.ts'
 import type { Ambiguity, Board, DepositMatch, PassOutcome } from './board.ts'
 import { type DepositItem, lagDays, lineName, onlyNamed, type PayoutItem } from './items.ts'
-import type { PayoutReference } from './references.ts'
+
+/** A payout, and the lines of its amount that name no other. */
+interface Named {
+  readonly payout: PayoutItem
+  /** Lines come in order of day: of several for one payout the first is its deposit. */
+  first: DepositItem | null
+  lines: number
+}
+
+/** A line, and the open payouts of its amount that it names. */
+interface Claim {
+  readonly deposit: DepositItem
+  readonly claimed: readonly Named[]
+}
 
 /** Rung 1: the line names the payout, and the amount is equal. */
 export function matchByReference(board: Board, policy: Policy): PassOutcome {
-  const payoutOf = payoutsByName(board)
-  const claims = board.deposits.flatMap((deposit) => {
-    const claimed = deposit.named
-      .flat()
-      .map((reference) => payoutOf.get(nameOf(reference)))
-      .filter((payout) => payout !== undefined)
-      .filter(
-        (payout) =>
-          fits(payout, deposit, policy) && payout.amountMinor === deposit.entry.amountMinor,
-      )
-    return claimed.length === 0 ? [] : [{ deposit, claimed }]
-  })
-  const sure = claims.filter(({ claimed }) => claimed.length === 1)
-  const matches: DepositMatch[] = []
-  const taken = new Set<PayoutItem>()
-  for (const [payout, ofPayout] of groupBy(sure, ({ claimed }) => claimed[0])) {
-    // Lines come in order of day: of several for one payout the first is its deposit.
-    const [first] = ofPayout
-    if (payout === undefined || first === undefined) continue
-    taken.add(payout)
-    matches.push({
-      rule: 'reference',
-      payouts: [payout],
-      deposits: [first.deposit],
-      evidence: `the ${lineName(first.deposit.entry)} names the payout and has its amount`,
-      competitors: ofPayout.length - 1,
-    })
+  const namedOf = new Map<string, Named>()
+  for (const payout of board.payouts) namedOf.set(payout.name, { payout, first: null, lines: 0 })
+  const unsure: Claim[] = []
+  const sure: Named[] = []
+  for (const deposit of board.deposits) {
+    const claimed: Named[] = []
+    for (const group of deposit.named) {
+      for (const { name } of group) {
+        const named = namedOf.get(name)
+        if (named?.payout.amountMinor !== deposit.entry.amountMinor) continue
+        if (fits(named.payout, deposit, policy)) claimed.push(named)
+      }
+    }
+    const [only, ...others] = claimed
+    if (only === undefined) continue
+    if (others.length > 0) {
+      unsure.push({ deposit, claimed })
+      continue
+    }
+    if (only.first === null) {
+      only.first = deposit
+      sure.push(only)
+    }
+    only.lines += 1
   }
-  return { matches, ambiguities: cutTooShort(claims, taken) }
+  const matches = sure.flatMap(({ payout, first, lines }): DepositMatch[] =>
+    first === null
+      ? []
+      : [
+          {
+            rule: 'reference',
+            payouts: [payout],
+            deposits: [first],
+            evidence: `the ${lineName(first.entry)} names the payout and has its amount`,
+            competitors: lines - 1,
+          },
+        ],
+  )
+  return { matches, ambiguities: cutTooShort(unsure) }
 }
 
 /** Lines whose visible reference fits several payouts of their amount, where their numbers differ. */
-function cutTooShort(
-  claims: readonly { deposit: DepositItem; claimed: readonly PayoutItem[] }[],
-  taken: ReadonlySet<PayoutItem>,
-): Ambiguity[] {
+function cutTooShort(claims: readonly Claim[]): Ambiguity[] {
   const open = claims
-    .filter(({ claimed }) => claimed.length > 1)
     .map(({ deposit, claimed }) => ({
       deposit,
-      claimed: claimed.filter((payout) => !taken.has(payout)),
+      claimed: claimed.filter(({ first }) => first === null).map(({ payout }) => payout),
     }))
     .filter(({ claimed }) => claimed.length > 1)
   const groups = groupBy(open, ({ claimed }) => claimed.map((payout) => payout.payoutId).join(' '))
@@ -96,7 +115,7 @@ export function linesNaming(
   const payoutOf = payoutsByName(board)
   const naming = board.deposits.flatMap((deposit) => {
     const named = onlyNamed(deposit)
-    const payout = named === null ? undefined : payoutOf.get(nameOf(named))
+    const payout = named === null ? undefined : payoutOf.get(named.name)
     return payout !== undefined && fits(payout, deposit, policy) ? [{ payout, deposit }] : []
   })
   return [...groupBy(naming, ({ payout }) => payout)].map(([payout, group]) => ({
@@ -118,9 +137,5 @@ function fits(payout: PayoutItem, { entity, entry }: DepositItem, policy: Policy
 }
 
 function payoutsByName(board: Board): Map<string, PayoutItem> {
-  return new Map(board.payouts.map((payout) => [nameOf(payout), payout]))
-}
-
-export function nameOf({ entity, payoutId }: Pick<PayoutReference, 'entity' | 'payoutId'>): string {
-  return `${entity}\u0000${payoutId}`
+  return new Map(board.payouts.map((payout) => [payout.name, payout]))
 }

@@ -3,7 +3,15 @@ import type { Policy } from '../facts.ts'
 import { money } from '../findings.ts'
 import type { Ambiguity, Board, DepositMatch, PassOutcome } from './board.ts'
 import { type DepositItem, lagDays, lineName, names, type PayoutItem } from './items.ts'
-import { expectedCoincidences, findSums, SET_SIZE_MAX, SETS_COUNTED_MAX } from './subset-sum.ts'
+import {
+  expectedCoincidences,
+  findSums,
+  SET_SIZE_MAX,
+  SETS_COUNTED_MAX,
+  type SumPool,
+  sumPool,
+} from './subset-sum.ts'
+import { depositsWithin, itemsIn, payoutsWithin, type Stretch } from './windows.ts'
 
 /**
  * Rung 4: one line that pays several payouts (`merged`), one payout that comes in several lines
@@ -35,18 +43,19 @@ interface Explained {
 
 export function matchBySum(board: Board, policy: Policy): PassOutcome {
   const explained = [...mergedLines(board, policy), ...splitPayouts(board, policy)]
-  const uses = groupBy(
-    explained.flatMap((one) => itemsOf(one).map((item) => ({ item, one }))),
-    ({ item }) => item,
-  )
-  const isAlone = (one: Explained): boolean =>
-    itemsOf(one).every((item) => uses.get(item)?.length === 1)
-  const sure = explained.filter(
-    (one) =>
-      one.sets.length === 1 && !one.more && one.coincidences < COINCIDENCE_MAX && isAlone(one),
-  )
-  const unsure = explained.filter((one) => !sure.includes(one))
-  return { matches: sure.map(toMatch), ambiguities: unsure.map(toAmbiguity) }
+  const uses = new Map<PayoutItem | DepositItem, number>()
+  for (const one of explained) {
+    for (const item of itemsOf(one)) uses.set(item, (uses.get(item) ?? 0) + 1)
+  }
+  const isSure = (one: Explained): boolean =>
+    one.sets.length === 1 &&
+    !one.more &&
+    one.coincidences < COINCIDENCE_MAX &&
+    itemsOf(one).every((item) => uses.get(item) === 1)
+  return {
+    matches: explained.filter(isSure).map(toMatch),
+    ambiguities: explained.filter((one) => !isSure(one)).map(toAmbiguity),
+  }
 }
 
 /** Rung 4 for lines that name one of their payouts, before a differing amount is held against them. */
@@ -64,13 +73,19 @@ function itemsOf({ sets }: Explained): (PayoutItem | DepositItem)[] {
 /** Lines that are the sum of payouts whose window they lie in. A line that names payouts must pay these. */
 function mergedLines({ payouts, deposits }: Board, policy: Policy): Explained[] {
   const payoutsOf = groupBy(payouts, ({ entity, currency }) => `${entity}\u0000${currency}`)
+  const pools = poolKeeper()
   return deposits.flatMap((deposit): Explained[] => {
     const alike = payoutsOf.get(`${deposit.entity}\u0000${deposit.entry.currency}`) ?? []
-    const pool = alike.filter((payout) => isInWindow(payout, deposit, policy))
+    const stretch = payoutsWithin(alike, deposit.entry.bookingDay, lagsOf(policy))
+    const pool = itemsIn(alike, stretch).filter((payout) => isInWindow(payout, deposit, policy))
     const named = pool.filter((payout) => names(deposit, payout))
     if (deposit.named.length > 0 && named.length < deposit.named.length) return []
     const found = search(
-      pool.map(({ amountMinor }) => amountMinor),
+      pools(
+        alike,
+        stretch,
+        pool.map(({ amountMinor }) => amountMinor),
+      ),
       deposit.entry.amountMinor,
     )
     if (found === null) return []
@@ -88,11 +103,17 @@ function mergedLines({ payouts, deposits }: Board, policy: Policy): Explained[] 
 function splitPayouts({ payouts, deposits }: Board, policy: Policy): Explained[] {
   const anonymous = deposits.filter(({ named }) => named.length === 0)
   const depositsOf = groupBy(anonymous, ({ entity, entry }) => `${entity}\u0000${entry.currency}`)
+  const pools = poolKeeper()
   return payouts.flatMap((payout): Explained[] => {
     const alike = depositsOf.get(`${payout.entity}\u0000${payout.currency}`) ?? []
-    const pool = alike.filter((deposit) => isInWindow(payout, deposit, policy))
+    const stretch = depositsWithin(alike, payout.day, lagsOf(policy))
+    const pool = itemsIn(alike, stretch).filter((deposit) => isInWindow(payout, deposit, policy))
     const found = search(
-      pool.map(({ entry }) => entry.amountMinor),
+      pools(
+        alike,
+        stretch,
+        pool.map(({ entry }) => entry.amountMinor),
+      ),
       payout.amountMinor,
     )
     if (found === null) return []
@@ -104,14 +125,43 @@ function splitPayouts({ payouts, deposits }: Board, policy: Policy): Explained[]
   })
 }
 
+function lagsOf({ matchWindowDays }: Policy) {
+  return { from: 0, to: matchWindowDays }
+}
+
+type PoolKeeper = (
+  alike: readonly unknown[],
+  stretch: Stretch,
+  amountsMinor: readonly bigint[],
+) => SumPool | null
+
+/**
+ * Items of one day have the same pool, of which the sums are worked out once. Null for pools in
+ * which nothing is looked for.
+ */
+function poolKeeper(): PoolKeeper {
+  const kept = new Map<readonly unknown[], { stretch: Stretch; pool: SumPool }>()
+  return (alike, stretch, amountsMinor) => {
+    if (amountsMinor.length < 2 || amountsMinor.length > POOL_MAX) return null
+    // An item that may not be tied leaves a hole in the stretch, and the pool is nobody else's.
+    if (amountsMinor.length < stretch.to - stretch.from) return sumPool(amountsMinor)
+    const last = kept.get(alike)
+    if (last?.stretch.from === stretch.from && last.stretch.to === stretch.to) return last.pool
+    const pool = sumPool(amountsMinor)
+    kept.set(alike, { stretch, pool })
+    return pool
+  }
+}
+
 function isInWindow(payout: PayoutItem, { entry }: DepositItem, policy: Policy): boolean {
   const lag = lagDays(payout, entry)
   return payout.amountMinor !== 0n && lag !== null && lag <= policy.matchWindowDays
 }
 
-function search(poolMinor: readonly bigint[], targetMinor: bigint) {
-  if (poolMinor.length < 2 || poolMinor.length > POOL_MAX) return null
-  const found = findSums(poolMinor, targetMinor)
+function search(pool: SumPool | null, targetMinor: bigint) {
+  if (pool === null || !pool.mayReach(targetMinor)) return null
+  const { amountsMinor } = pool
+  const found = findSums(amountsMinor, targetMinor)
   if (found.sets.length === 0) return null
   const [only] = found.sets
   const isRun =
@@ -122,7 +172,7 @@ function search(poolMinor: readonly bigint[], targetMinor: bigint) {
     sets: found.sets,
     more: found.more,
     setsTried: found.setsTried + found.runsTried,
-    coincidences: expectedCoincidences(poolMinor, found, isRun),
+    coincidences: expectedCoincidences(amountsMinor, found, isRun),
   }
 }
 

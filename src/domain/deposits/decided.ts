@@ -4,7 +4,7 @@ import { signature } from '../decisions.ts'
 import { money } from '../findings.ts'
 import { sumOf } from '../money.ts'
 import type { DepositMatch } from './board.ts'
-import { nameOf } from './by-reference.ts'
+import { nameOf } from './references.ts'
 import { accountOwners, type DepositItem, lineName, type PayoutItem } from './items.ts'
 import { namedPayouts, type ReferenceIndex } from './references.ts'
 
@@ -25,8 +25,8 @@ export interface DecidedContext {
   readonly payouts: readonly PayoutItem[]
   /** Every line that a decision may name, the provider's or not, by the id of its entry. */
   readonly lines: ReadonlyMap<string, DepositItem>
-  /** All entries that are known as of today's day, by id. */
-  readonly entries: ReadonlyMap<string, StoredBankEntry>
+  /** Any entry that is known as of today's day, by its id. */
+  readonly entryOf: (id: string) => StoredBankEntry | undefined
   /** Payouts whose own row is gone from the ledger, by `nameOf`. */
   readonly gone: ReadonlySet<string>
   readonly zone: string
@@ -39,9 +39,10 @@ export interface DecidedContext {
  */
 export function keepDecided(
   decisions: readonly Decision[],
-  { payouts, lines, entries, gone, zone }: DecidedContext,
+  { payouts, lines, entryOf, gone, zone }: DecidedContext,
 ): DecidedMatches {
-  const payoutOf = new Map(payouts.map((payout) => [nameOf(payout), payout]))
+  if (decisions.length === 0) return NOTHING_DECIDED
+  const payoutOf = new Map(payouts.map((payout) => [payout.name, payout]))
   const matches: DepositMatch[] = []
   const broken: BrokenDecision[] = []
   for (const decision of decisions) {
@@ -51,9 +52,7 @@ export function keepDecided(
       broken.push({ decision, because: `Alma's ledger no longer has payout ${lost}` })
       continue
     }
-    const strange = bankEntryIds
-      .flatMap((id) => entries.get(id) ?? [])
-      .find(({ id }) => !lines.has(id))
+    const strange = bankEntryIds.flatMap((id) => entryOf(id) ?? []).find(({ id }) => !lines.has(id))
     if (strange !== undefined) {
       const because = `account ${strange.account} of ${lineName(strange)} no longer belongs to an entity`
       broken.push({ decision, because })

@@ -1,5 +1,6 @@
+import type { BalanceTransaction } from '../balance-transaction.ts'
 import type { StoredBankEntry } from '../bank-statement.ts'
-import { compareText } from '../collections.ts'
+import { compareText, groupBy } from '../collections.ts'
 import type { EntityFacts } from '../facts.ts'
 import { money } from '../findings.ts'
 import { absolute } from '../money.ts'
@@ -15,12 +16,38 @@ import { lagDays, lineName, type PayoutItem } from './items.ts'
 /** Hypotheses told; further ones that fit are counted. */
 const TOLD_MAX = 3
 
+/** What is known of one entity, by the amounts that a difference is compared with. */
 export interface DifferenceSources {
   readonly facts: EntityFacts
-  /** Of the same entity. */
-  readonly payouts: readonly ProvedPayout[]
-  /** Lines of own accounts that are not the provider's. */
-  readonly otherLines: readonly StoredBankEntry[]
+  /** By id. */
+  readonly payouts: ReadonlyMap<string, ProvedPayout>
+  /** Payouts with an own row, by the absolute amount that was sent. */
+  readonly payoutsOf: ReadonlyMap<bigint, readonly ProvedPayout[]>
+  /** Lines of own accounts that are not the provider's, by their amount. */
+  readonly otherLinesOf: ReadonlyMap<bigint, readonly StoredBankEntry[]>
+  /** Refunds and rows in no payout, by their net. */
+  readonly rowsOf: ReadonlyMap<bigint, readonly BalanceTransaction[]>
+}
+
+/**
+ * @param payouts of the entity.
+ * @param otherLines lines of its accounts that are not the provider's.
+ */
+export function differenceSources(
+  facts: EntityFacts,
+  payouts: readonly ProvedPayout[],
+  otherLines: readonly StoredBankEntry[],
+): DifferenceSources {
+  return {
+    facts,
+    payouts: new Map(payouts.map((payout) => [payout.facts.payoutId, payout])),
+    payoutsOf: groupBy(
+      payouts.filter(({ own }) => own !== null),
+      ({ amountMinor }) => absolute(amountMinor),
+    ),
+    otherLinesOf: groupBy(otherLines, ({ amountMinor }) => amountMinor),
+    rowsOf: groupBy([...facts.refundRows, ...facts.openRows], ({ netMinor }) => netMinor),
+  }
 }
 
 /**
@@ -50,14 +77,15 @@ export function explainDifference(
 function restInAnotherLine(
   payout: PayoutItem,
   differenceMinor: bigint,
-  { otherLines }: DifferenceSources,
+  { otherLinesOf }: DifferenceSources,
 ): string[] {
-  return otherLines
-    .filter((entry) => {
-      const lag = lagDays(payout, entry)
-      const isRest = entry.amountMinor === -differenceMinor && entry.currency === payout.currency
-      return isRest && lag !== null && entry.bookingDay <= payout.windowLast
-    })
+  return (otherLinesOf.get(-differenceMinor) ?? [])
+    .filter(
+      (entry) =>
+        entry.currency === payout.currency &&
+        entry.bookingDay <= payout.windowLast &&
+        lagDays(payout, entry) !== null,
+    )
     .toSorted((a, b) => compareText(lineName(a), lineName(b)))
     .map(
       (entry) =>
@@ -65,12 +93,8 @@ function restInAnotherLine(
     )
 }
 
-function rows(differenceMinor: bigint, { facts }: DifferenceSources): string[] {
-  const seen = new Map(
-    [...facts.refundRows, ...facts.openRows]
-      .filter(({ netMinor }) => netMinor === differenceMinor)
-      .map((row) => [row.id, row]),
-  )
+function rows(differenceMinor: bigint, { rowsOf }: DifferenceSources): string[] {
+  const seen = new Map((rowsOf.get(differenceMinor) ?? []).map((row) => [row.id, row]))
   return [...seen.values()]
     .toSorted((a, b) => compareText(a.id, b.id))
     .map(({ id, kind, refundId, netMinor, currency, includedInPayoutId }) => {
@@ -88,8 +112,7 @@ function fees(
   differenceMinor: bigint,
   { facts, payouts }: DifferenceSources,
 ): string[] {
-  const feesMinor =
-    payouts.find((proved) => proved.facts.payoutId === payout.payoutId)?.facts.feesMinor ?? 0n
+  const feesMinor = payouts.get(payout.payoutId)?.facts.feesMinor ?? 0n
   if (feesMinor === 0n) return []
   const all = `all fees of its sales, ${money(-feesMinor, payout.currency)}`
   if (differenceMinor === feesMinor) return [`It equals ${all}, as if taken once more.`]
@@ -103,16 +126,10 @@ function fees(
 function otherPayouts(
   payout: PayoutItem,
   differenceMinor: bigint,
-  { payouts }: DifferenceSources,
+  { payoutsOf }: DifferenceSources,
 ): string[] {
-  return payouts
-    .filter(
-      ({ own, facts, amountMinor }) =>
-        own !== null &&
-        facts.payoutId !== payout.payoutId &&
-        facts.currency === payout.currency &&
-        absolute(amountMinor) === absolute(differenceMinor),
-    )
+  return (payoutsOf.get(absolute(differenceMinor)) ?? [])
+    .filter(({ facts }) => facts.payoutId !== payout.payoutId && facts.currency === payout.currency)
     .toSorted((a, b) => compareText(a.facts.payoutId, b.facts.payoutId))
     .map(({ facts, day, amountMinor }) => {
       const how = amountMinor === differenceMinor ? 'came with it' : 'was set off against it'

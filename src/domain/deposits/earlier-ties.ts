@@ -3,7 +3,7 @@ import { signature } from '../decisions.ts'
 import type { Decision, RevokedMatch } from '../facts.ts'
 import type { Finding } from '../findings.ts'
 import type { DepositMatch } from './board.ts'
-import { nameOf } from './by-reference.ts'
+import { nameOf } from './references.ts'
 import type { BrokenDecision } from './decided.ts'
 import { lineName } from './items.ts'
 import type { BrokenPin } from './pinned.ts'
@@ -21,8 +21,8 @@ export interface EarlierTies {
   readonly refused: readonly Decision[]
   /** Ties as they are now. */
   readonly matches: readonly DepositMatch[]
-  /** All known entries by id. */
-  readonly entries: ReadonlyMap<string, StoredBankEntry>
+  /** Any known entry by its id. */
+  readonly entryOf: (id: string) => StoredBankEntry | undefined
   readonly zone: string
 }
 
@@ -48,6 +48,10 @@ export interface Remarks {
 export function remarksOn(ties: EarlierTies): Remarks {
   const onPayouts = new Map<string, Remark[]>()
   const onEntries = new Map<string, Remark[]>()
+  const { brokenPins: broken, brokenDecisions, revoked, refused } = ties
+  if (broken.length + brokenDecisions.length + revoked.length + refused.length === 0) {
+    return { onPayouts, onEntries }
+  }
   const told = new Set<string>()
   const standing = new Set(
     ties.matches.map((match) =>
@@ -63,7 +67,7 @@ export function remarksOn(ties: EarlierTies): Remarks {
     // Of one tie the first remark says enough: a refusal is also why its pin is broken.
     if (standing.has(name) || told.has(name)) return
     told.add(name)
-    const lines = namesOfLines(tie, ties.entries)
+    const lines = namesOfLines(tie, ties.entryOf)
     for (const payoutId of tie.payoutIds) {
       push(onPayouts, nameOf({ entity: tie.entity, payoutId }), {
         text: say(lines),
@@ -75,8 +79,8 @@ export function remarksOn(ties: EarlierTies): Remarks {
       push(onEntries, id, { text, isContradiction })
     }
   }
-  const brokenPins = ties.brokenPins.map(({ pin, because }) => ({ ...pin, because }))
-  for (const pin of [...brokenPins, ...ties.revoked.toReversed()]) {
+  const brokenPins = broken.map(({ pin, because }) => ({ ...pin, because }))
+  for (const pin of [...brokenPins, ...revoked.toReversed()]) {
     remark(
       pin,
       true,
@@ -84,7 +88,7 @@ export function remarksOn(ties: EarlierTies): Remarks {
         `the report of ${pin.period} had matched it with ${other} (${pin.rule}), which no longer holds: ${pin.because}`,
     )
   }
-  for (const { decision, because } of ties.brokenDecisions) {
+  for (const { decision, because } of brokenDecisions) {
     remark(
       decision,
       true,
@@ -92,7 +96,7 @@ export function remarksOn(ties: EarlierTies): Remarks {
         `a decision had matched it with ${other} (by ${signature(decision, ties.zone)}), which no longer holds: ${because}`,
     )
   }
-  for (const decision of ties.refused) {
+  for (const decision of refused) {
     remark(
       decision,
       false,
@@ -106,12 +110,9 @@ function tieName({ entity, payoutIds, bankEntryIds }: Tie): string {
   return [entity, ...payoutIds.toSorted(), '', ...bankEntryIds.toSorted()].join('\u0000')
 }
 
-function namesOfLines(
-  { bankEntryIds }: Tie,
-  entries: ReadonlyMap<string, StoredBankEntry>,
-): string {
+function namesOfLines({ bankEntryIds }: Tie, entryOf: EarlierTies['entryOf']): string {
   return bankEntryIds
-    .map((id) => entries.get(id))
+    .map(entryOf)
     .map((entry) => (entry === undefined ? 'a bank line of a later day' : lineName(entry)))
     .join(' and ')
 }

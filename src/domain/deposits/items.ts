@@ -1,5 +1,5 @@
 import type { StoredBankEntry } from '../bank-statement.ts'
-import { compareText } from '../collections.ts'
+import { compareText, remembering } from '../collections.ts'
 import type { Day } from '../day.ts'
 import type { EntityAccounts, EntityFacts, Policy } from '../facts.ts'
 import type { Currency } from '../money.ts'
@@ -11,6 +11,8 @@ import { namedPayouts, type PayoutReference, type ReferenceIndex } from './refer
 export interface PayoutItem {
   readonly entity: string
   readonly payoutId: string
+  /** See `nameOf`. */
+  readonly name: string
   readonly currency: Currency
   /** Positive when the merchant receives. */
   readonly amountMinor: bigint
@@ -37,16 +39,19 @@ export interface DepositItem {
 }
 
 export function payoutItems(payouts: readonly ProvedPayout[], policy: Policy): PayoutItem[] {
+  const windowFirst = remembering((day: Day) => onOrAfterBusinessDay(day))
+  const windowLast = remembering((day: Day) => addBusinessDays(day, policy.matchWindowDays))
   return payouts
     .filter((payout) => payout.own !== null)
     .map((payout) => ({
       entity: payout.entity,
       payoutId: payout.facts.payoutId,
+      name: payout.name,
       currency: payout.facts.currency,
       amountMinor: payout.amountMinor,
       day: payout.day,
-      windowFirst: onOrAfterBusinessDay(payout.day),
-      windowLast: addBusinessDays(payout.day, policy.matchWindowDays),
+      windowFirst: windowFirst(payout.day),
+      windowLast: windowLast(payout.day),
       rowsNetMinor: payout.facts.netMinor,
     }))
     .toSorted(comparePayouts)
@@ -61,12 +66,16 @@ export function comparePayouts(a: PayoutItem, b: PayoutItem): number {
 }
 
 export function compareDeposits(a: DepositItem, b: DepositItem): number {
+  return compareEntries(a.entry, b.entry)
+}
+
+export function compareEntries(a: StoredBankEntry, b: StoredBankEntry): number {
   return (
-    compareText(a.entry.bookingDay, b.entry.bookingDay) ||
-    compareText(a.entry.account, b.entry.account) ||
-    compareText(a.entry.reference, b.entry.reference) ||
-    compareText(a.entry.fingerprint, b.entry.fingerprint) ||
-    a.entry.fingerprintRank - b.entry.fingerprintRank
+    compareText(a.bookingDay, b.bookingDay) ||
+    compareText(a.account, b.account) ||
+    compareText(a.reference, b.reference) ||
+    compareText(a.fingerprint, b.fingerprint) ||
+    a.fingerprintRank - b.fingerprintRank
   )
 }
 
@@ -89,27 +98,38 @@ export function isProvidersLine(
   { payerPatterns, payerIbans }: EntityAccounts,
 ): boolean {
   if (entry.counterpartyIban !== null && payerIbans.includes(entry.counterpartyIban)) return true
-  const texts = [entry.counterpartyName ?? '', entry.remittance.join(' ')]
-  return payerPatterns.some((pattern) => texts.some((text) => pattern.test(text)))
+  const name = entry.counterpartyName ?? ''
+  const text = entry.remittance.join(' ')
+  return payerPatterns.some((pattern) => pattern.test(name) || pattern.test(text))
 }
 
-/** The provider's lines on own accounts, in the order in which they came. */
-export function depositItems(
+/** The lines of own accounts. */
+export interface OwnLines {
+  /** The provider's, in the order in which they came. */
+  readonly ofProvider: readonly DepositItem[]
+  /** All others, by the entity that owns the account. */
+  readonly others: ReadonlyMap<string, readonly StoredBankEntry[]>
+}
+
+/** A line of 0 brings nothing, so the provider's are left out and nobody else's they are not. */
+export function ownLines(
   entries: readonly StoredBankEntry[],
   entities: readonly EntityFacts[],
   references: ReferenceIndex,
-): DepositItem[] {
+): OwnLines {
   const ownerOf = accountOwners(entities)
   const accounts = new Map(entities.map(({ entity, account }) => [entity, account]))
-  return entries
-    .flatMap((entry): DepositItem[] => {
-      const entity = ownerOf(entry.account)
-      const account = entity === null ? undefined : accounts.get(entity)
-      if (entity === null || account === undefined || entry.amountMinor === 0n) return []
-      if (!isProvidersLine(entry, account)) return []
-      return [{ entry, entity, named: namedPayouts(entry, references) }]
-    })
-    .toSorted(compareDeposits)
+  const ofProvider: DepositItem[] = []
+  const others = new Map<string, StoredBankEntry[]>(entities.map(({ entity }) => [entity, []]))
+  for (const entry of entries) {
+    const entity = ownerOf(entry.account)
+    const account = entity === null ? undefined : accounts.get(entity)
+    if (entity === null || account === undefined) continue
+    if (!isProvidersLine(entry, account)) others.get(entity)?.push(entry)
+    else if (entry.amountMinor !== 0n)
+      ofProvider.push({ entry, entity, named: namedPayouts(entry, references) })
+  }
+  return { ofProvider: ofProvider.toSorted(compareDeposits), others }
 }
 
 /**
@@ -130,9 +150,7 @@ export function onlyNamed(deposit: DepositItem): PayoutReference | null {
 }
 
 export function names(deposit: DepositItem, payout: PayoutItem): boolean {
-  return deposit.named.some((group) =>
-    group.some(({ entity, payoutId }) => entity === payout.entity && payoutId === payout.payoutId),
-  )
+  return deposit.named.some((group) => group.some(({ name }) => name === payout.name))
 }
 
 /** A line for the reader: its reference, day and amount. */

@@ -1,5 +1,5 @@
 import type { StoredBankEntry } from '../bank-statement.ts'
-import { groupBy } from '../collections.ts'
+import { firstPlace, groupBy } from '../collections.ts'
 import type { Day } from '../day.ts'
 import { daysBetween } from '../day.ts'
 import type { Policy } from '../facts.ts'
@@ -9,15 +9,21 @@ import type { ProvedPayout } from '../payout-proof.ts'
 import type { OpenItemRow, SettlementRow, SettlementStatus } from '../reconciliation.ts'
 import { addBusinessDays } from '../target-calendar.ts'
 import type { DepositMatch } from './board.ts'
-import { nameOf } from './by-reference.ts'
-import { type DepositItem, lagDays, lineName, onlyNamed, type PayoutItem } from './items.ts'
+import {
+  compareEntries,
+  type DepositItem,
+  lagDays,
+  lineName,
+  onlyNamed,
+  type PayoutItem,
+} from './items.ts'
 import type { DepositMatching } from './match-deposits.ts'
 
 /** What the matching means for each payout and each line: findings, open items and settlement states. */
 export interface DepositJudgement {
   readonly findings: readonly Finding[]
   readonly openItems: readonly OpenItemRow[]
-  /** By `nameOf(payout)`. */
+  /** By the payout's name. */
   readonly settlements: ReadonlyMap<string, SettlementState>
   /** Payouts without own row whose money came all the same, with the line that carries their id. */
   readonly unknownPayoutLines: ReadonlyMap<string, StoredBankEntry>
@@ -96,7 +102,7 @@ function settle(
   rest: { rule?: DepositMatch['rule']; note: string },
 ): void {
   const last = deposits.at(-1)?.entry
-  judged.settlements.set(nameOf(payout), {
+  judged.settlements.set(payout.name, {
     status,
     rule: rest.rule ?? null,
     bankReferences: deposits.map(({ entry }) => entry.reference),
@@ -342,6 +348,7 @@ function judgeOpenPayouts(
     context.otherLines,
     ({ currency, amountMinor }) => `${currency} ${amountMinor}`,
   )
+  for (const lines of othersOfAmount.values()) lines.sort(compareEntries)
   for (const payout of matching.left.payouts) {
     if (payout.amountMinor === 0n) {
       settle(judged, payout, 'matched', [], { note: 'nothing to transfer' })
@@ -353,12 +360,14 @@ function judgeOpenPayouts(
       judged.openItems.push(inTransit(payout, note, context.asOf))
       continue
     }
-    const alike = (othersOfAmount.get(`${payout.currency} ${payout.amountMinor}`) ?? []).filter(
-      (entry) => {
-        const lag = lagDays(payout, entry)
-        return lag !== null && lag <= context.policy.lateWindowDays
-      },
-    )
+    const others = othersOfAmount.get(`${payout.currency} ${payout.amountMinor}`) ?? []
+    const last = addBusinessDays(payout.day, context.policy.lateWindowDays)
+    const alike = others
+      .slice(
+        firstPlace(others, ({ bookingDay }) => bookingDay >= payout.day),
+        firstPlace(others, ({ bookingDay }) => bookingDay > last),
+      )
+      .filter((entry) => lagDays(payout, entry) !== null)
     judged.findings.push({
       ...payoutFacts(payout),
       code: 'deposit_missing',
@@ -382,42 +391,68 @@ function judgeOpenLines(
   judged: Judged,
 ): Map<string, StoredBankEntry> {
   const unknownPayoutLines = new Map<string, StoredBankEntry>()
-  const firstFor = firstLines(matching)
+  const namedByOpen = new Set(matching.left.deposits.map((line) => onlyNamed(line)?.name))
+  const concerned = matching.matches.filter(({ payouts }) =>
+    payouts.some(({ name }) => namedByOpen.has(name)),
+  )
+  const ties: TiesOfPayouts = {
+    firstOf: firstLines(concerned),
+    matchOf: matchesOfPayouts(concerned),
+    openOf: groupBy(matching.left.payouts, figureOfPayout),
+  }
   for (const deposit of matching.left.deposits) {
     const named = onlyNamed(deposit)
-    const name = named === null ? null : nameOf(named)
+    const name = named === null ? null : named.name
     if (name !== null && context.unknownPayouts.has(name) && !unknownPayoutLines.has(name)) {
       unknownPayoutLines.set(name, deposit.entry)
       continue
     }
-    const first = name === null ? undefined : firstFor.get(name)
-    judged.findings.push(openLine(deposit, first, matching, context))
+    judged.findings.push(openLine(deposit, ties, context))
   }
   return unknownPayoutLines
 }
 
+/** What the payouts that lines left over may have to do with are tied to. */
+interface TiesOfPayouts {
+  /** The line that paid each payout by its reference, by `nameOf`. */
+  readonly firstOf: ReadonlyMap<string, { payout: PayoutItem; entry: StoredBankEntry }>
+  /** By `nameOf`. */
+  readonly matchOf: ReadonlyMap<string, DepositMatch>
+  /** Payouts that nothing paid, by `figureOfPayout`. */
+  readonly openOf: ReadonlyMap<string, readonly PayoutItem[]>
+}
+
+/** Entity, currency and amount. */
+function figureOfPayout({ entity, currency, amountMinor }: PayoutItem): string {
+  return `${entity}\u0000${currency}\u0000${amountMinor}`
+}
+
+/** The match of each payout, by `nameOf`. */
+function matchesOfPayouts(matches: readonly DepositMatch[]): Map<string, DepositMatch> {
+  return new Map(
+    matches.flatMap((match) => match.payouts.map((payout) => [payout.name, match] as const)),
+  )
+}
+
 /** The line that paid each payout by its reference, by `nameOf`. */
 function firstLines(
-  matching: DepositMatching,
+  matches: readonly DepositMatch[],
 ): Map<string, { payout: PayoutItem; entry: StoredBankEntry }> {
   return new Map(
-    matching.matches.flatMap((match) =>
+    matches.flatMap((match) =>
       match.payouts.flatMap((payout) => {
         const [first] = match.deposits
         const byReference = first !== undefined && onlyNamed(first) !== null
-        return byReference ? [[nameOf(payout), { payout, entry: first.entry }] as const] : []
+        return byReference ? [[payout.name, { payout, entry: first.entry }] as const] : []
       }),
     ),
   )
 }
 
-function openLine(
-  deposit: DepositItem,
-  first: { payout: PayoutItem; entry: StoredBankEntry } | undefined,
-  matching: DepositMatching,
-  context: DepositContext,
-): Finding {
+function openLine(deposit: DepositItem, ties: TiesOfPayouts, context: DepositContext): Finding {
   const { entity, entry } = deposit
+  const named = onlyNamed(deposit)
+  const first = named === null ? undefined : ties.firstOf.get(named.name)
   const base = {
     entity,
     key: entry.reference,
@@ -443,7 +478,7 @@ function openLine(
       explanation: `${line} was taken by Alma and is neither a negative payout nor the return of a credit.`,
     }
   }
-  const cause = paidOtherwise(deposit, matching) ?? likelyCause(entity, entry, matching, context)
+  const cause = paidOtherwise(deposit, ties) ?? likelyCause(entity, entry, ties, context)
   return {
     ...base,
     code: 'deposit_unexpected',
@@ -455,13 +490,11 @@ function openLine(
 /** The payout that the line names and that a decision or an earlier report tied to another line. */
 function paidOtherwise(
   deposit: DepositItem,
-  { matches }: DepositMatching,
+  { matchOf }: TiesOfPayouts,
 ): { payoutId: string; sentence: string } | null {
   const named = onlyNamed(deposit)
   if (named === null) return null
-  const match = matches.find(({ payouts }) =>
-    payouts.some((payout) => nameOf(payout) === nameOf(named)),
-  )
+  const match = matchOf.get(named.name)
   if (match === undefined || match.deposits.includes(deposit)) return null
   const lines = match.deposits.map(({ entry }) => lineName(entry)).join(', ')
   return {
@@ -474,18 +507,16 @@ function paidOtherwise(
 function likelyCause(
   entity: string,
   entry: StoredBankEntry,
-  matching: DepositMatching,
+  { openOf }: TiesOfPayouts,
   { policy }: DepositContext,
 ): { payoutId: string; sentence: string } | null {
-  const alike = matching.left.payouts.filter(
-    (payout) =>
-      payout.entity === entity &&
-      payout.currency === entry.currency &&
-      payout.amountMinor === entry.amountMinor &&
-      lagDays(payout, entry) !== null &&
-      addBusinessDays(payout.day, policy.lateWindowDays) < entry.bookingDay,
+  const { currency, amountMinor } = entry
+  const alike = openOf.get(`${entity}\u0000${currency}\u0000${amountMinor}`) ?? []
+  const tooOld = alike.slice(
+    0,
+    firstPlace(alike, ({ day }) => addBusinessDays(day, policy.lateWindowDays) >= entry.bookingDay),
   )
-  const [payout] = alike
+  const payout = tooOld.find((open) => lagDays(open, entry) !== null)
   if (payout === undefined) return null
   return {
     payoutId: payout.payoutId,

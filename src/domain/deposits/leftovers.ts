@@ -1,10 +1,18 @@
-import { groupBy } from '../collections.ts'
+import { firstPlace, groupBy } from '../collections.ts'
 import type { Policy } from '../facts.ts'
 import { absolute, sumOf } from '../money.ts'
 import { businessDaysBetween } from '../target-calendar.ts'
 import { type Board, type DepositMatch, without } from './board.ts'
-import { linesNaming, nameOf } from './by-reference.ts'
-import { type DepositItem, lagDays, names, onlyNamed, type PayoutItem } from './items.ts'
+import { linesNaming } from './by-reference.ts'
+import {
+  compareDeposits,
+  type DepositItem,
+  lagDays,
+  names,
+  onlyNamed,
+  type PayoutItem,
+} from './items.ts'
+import { depositsWithin, itemsIn, type Lags, payoutsWithin } from './windows.ts'
 
 /** What the rungs left over and what ties it all the same, each a discrepancy by itself. */
 
@@ -61,18 +69,56 @@ export function differsAsOnlyPair(
   policy: Policy,
   isOver: (payout: PayoutItem) => boolean,
 ): AmountDiffers[] {
-  const near = board.payouts.flatMap((payout) =>
-    board.deposits
-      .filter((deposit) => couldPay(payout, deposit, policy))
-      .map((deposit) => ({ payout, deposit })),
+  return onlyPairs(board, {
+    lags: { from: 0, to: policy.matchWindowDays },
+    payoutKey: ({ entity, currency, amountMinor }) => keyOf(entity, currency, amountMinor > 0n),
+    depositKey: ({ entity, entry }) => keyOf(entity, entry.currency, entry.amountMinor > 0n),
+    couldBelong: (payout, deposit) => couldPay(payout, deposit, policy),
+  }).flatMap(({ payout, deposit }): AmountDiffers[] =>
+    isOver(payout) && isNear(payout, deposit.entry.amountMinor)
+      ? [{ payouts: [payout], deposits: [deposit], because: 'only_pair' }]
+      : [],
   )
-  const ofPayout = groupBy(near, ({ payout }) => payout)
-  const ofDeposit = groupBy(near, ({ deposit }) => deposit)
-  return near.flatMap(({ payout, deposit }): AmountDiffers[] => {
-    const alone = ofPayout.get(payout)?.length === 1 && ofDeposit.get(deposit)?.length === 1
-    if (!alone || !isOver(payout) || !isNear(payout, deposit.entry.amountMinor)) return []
-    return [{ payouts: [payout], deposits: [deposit], because: 'only_pair' }]
+}
+
+function keyOf(...parts: (string | bigint | boolean)[]): string {
+  return parts.join('\u0000')
+}
+
+/** What could belong together; only items of one key can. */
+interface Likeness {
+  readonly lags: Lags
+  readonly payoutKey: (payout: PayoutItem) => string
+  readonly depositKey: (deposit: DepositItem) => string
+  readonly couldBelong: (payout: PayoutItem, deposit: DepositItem) => boolean
+}
+
+/** Pairs of a payout and a line of which neither could belong to any other, in order of the payouts. */
+function onlyPairs(
+  { payouts, deposits }: Board,
+  { lags, payoutKey, depositKey, couldBelong }: Likeness,
+): { payout: PayoutItem; deposit: DepositItem }[] {
+  const payoutsOf = groupBy(payouts, payoutKey)
+  const depositsOf = groupBy(deposits, depositKey)
+  return payouts.flatMap((payout) => {
+    const lines = depositsOf.get(payoutKey(payout)) ?? []
+    const deposit = theOnly(itemsIn(lines, depositsWithin(lines, payout.day, lags)), (line) =>
+      couldBelong(payout, line),
+    )
+    if (deposit === null) return []
+    const rivals = payoutsOf.get(payoutKey(payout)) ?? []
+    const around = itemsIn(rivals, payoutsWithin(rivals, deposit.entry.bookingDay, lags))
+    return theOnly(around, (rival) => couldBelong(rival, deposit)) === payout
+      ? [{ payout, deposit }]
+      : []
   })
+}
+
+/** The one item that fits, null if none does or several do. */
+function theOnly<T>(items: readonly T[], fits: (item: T) => boolean): T | null {
+  const first = items.findIndex(fits)
+  if (first === -1 || items.slice(first + 1).some(fits)) return null
+  return items[first] ?? null
 }
 
 function couldPay(
@@ -105,52 +151,66 @@ export interface Elsewhere {
 
 /** By reference first; else where exactly one open payout and one open line of its amount are left. */
 export function arrivedElsewhere(board: Board, policy: Policy): Elsewhere[] {
-  const found: Elsewhere[] = []
-  let open = board
-  for (const because of ['reference', 'only_pair'] as const) {
-    const pairs = open.payouts.flatMap((payout) =>
-      open.deposits.flatMap((deposit) => {
-        const what = elsewhere(payout, deposit, because, policy)
-        return what === null ? [] : [{ payout, deposit, what }]
-      }),
-    )
-    const ofPayout = groupBy(pairs, ({ payout }) => payout)
-    const ofDeposit = groupBy(pairs, ({ deposit }) => deposit)
-    const sure = pairs.filter(
-      ({ payout, deposit }) =>
-        ofPayout.get(payout)?.length === 1 && ofDeposit.get(deposit)?.length === 1,
-    )
-    const taken = sure.map(({ payout, deposit, what }): Elsewhere => ({
-      payouts: [payout],
-      deposits: [deposit],
-      what,
-      because,
-    }))
-    found.push(...taken)
-    open = without(open, taken)
-  }
-  return found
+  const named = namedElsewhere(board, policy)
+  const open = without(board, named)
+  const unnamed = open.deposits.filter((deposit) => deposit.named.length === 0)
+  const figures = onlyPairs(
+    { payouts: open.payouts, deposits: unnamed },
+    {
+      lags: { from: 0, to: policy.matchWindowDays },
+      payoutKey: ({ amountMinor }) => keyOf(amountMinor),
+      depositKey: ({ entry }) => keyOf(entry.amountMinor),
+      couldBelong: (payout, deposit) => elsewhere(payout, deposit, policy.matchWindowDays) !== null,
+    },
+  )
+  return [
+    ...named,
+    ...figures.flatMap(({ payout, deposit }) =>
+      asElsewhere(payout, deposit, policy.matchWindowDays, 'only_pair'),
+    ),
+  ]
 }
 
-function elsewhere(
+/** Payouts that exactly one line elsewhere names, in order of the payouts. */
+function namedElsewhere(board: Board, policy: Policy): Elsewhere[] {
+  const linesOf = groupBy(
+    board.deposits.flatMap((deposit) => {
+      const named = onlyNamed(deposit)
+      return named === null ? [] : [{ name: named.name, deposit }]
+    }),
+    ({ name }) => name,
+  )
+  return board.payouts.flatMap((payout) => {
+    const lines = (linesOf.get(payout.name) ?? []).map(({ deposit }) => deposit)
+    const deposit = theOnly(
+      lines,
+      (line) => elsewhere(payout, line, policy.lateWindowDays) !== null,
+    )
+    return deposit === null ? [] : asElsewhere(payout, deposit, policy.lateWindowDays, 'reference')
+  })
+}
+
+function asElsewhere(
   payout: PayoutItem,
   deposit: DepositItem,
-  because: 'reference' | 'only_pair',
-  policy: Policy,
-): 'account' | 'currency' | null {
-  const { entity, entry } = deposit
+  lagMax: number,
+  because: Elsewhere['because'],
+): Elsewhere[] {
+  const what = elsewhere(payout, deposit, lagMax)
+  return what === null ? [] : [{ payouts: [payout], deposits: [deposit], what, because }]
+}
+
+/** What of the line is not the payout's: the account or the currency; null if neither, or too late. */
+function elsewhere(
+  payout: PayoutItem,
+  { entity, entry }: DepositItem,
+  lagMax: number,
+): Elsewhere['what'] | null {
   const what =
     entity !== payout.entity ? 'account' : entry.currency !== payout.currency ? 'currency' : null
   if (what === null || payout.amountMinor > 0n !== entry.amountMinor > 0n) return null
   const lag = lagDays(payout, entry)
-  if (lag === null) return null
-  if (because === 'reference') {
-    const named = onlyNamed(deposit)
-    const isNamed = named !== null && nameOf(named) === nameOf(payout)
-    return isNamed && lag <= policy.lateWindowDays ? what : null
-  }
-  const sameFigure = entry.amountMinor === payout.amountMinor
-  return deposit.named.length === 0 && sameFigure && lag <= policy.matchWindowDays ? what : null
+  return lag !== null && lag <= lagMax ? what : null
 }
 
 /** A credit that was sent back, and the line that paid it again. */
@@ -172,43 +232,57 @@ export function returnedCredits(
   matches: readonly DepositMatch[],
   policy: Policy,
 ): ReturnedCredit[] {
-  const matchOf = new Map(
-    matches.flatMap((match) => match.deposits.map((deposit) => [deposit, match] as const)),
-  )
-  const credits = [...matchOf.keys(), ...board.deposits].filter(
-    ({ entry }) => entry.amountMinor > 0n,
+  const debits = board.deposits.filter(({ entry }) => entry.amountMinor < 0n)
+  // Most lines are credits that nothing undoes: only those of a debit's figure are put in order.
+  const figures = new Set(debits.map(oppositeKey))
+  const isUndone = (line: DepositItem): boolean =>
+    figures.size > 0 && line.entry.amountMinor > 0n && figures.has(figureKey(line))
+  const matchOf = new Map<DepositItem, DepositMatch>()
+  for (const match of matches) {
+    for (const deposit of match.deposits) if (isUndone(deposit)) matchOf.set(deposit, match)
+  }
+  const openOf = groupBy(board.deposits.filter(isUndone), figureKey)
+  const creditsOf = groupBy(
+    [...matchOf.keys(), ...board.deposits.filter(isUndone)].toSorted(compareDeposits),
+    figureKey,
   )
   const used = new Set<DepositItem>()
   const returned: ReturnedCredit[] = []
-  for (const debit of board.deposits.filter(({ entry }) => entry.amountMinor < 0n)) {
-    const candidates = credits.filter(
-      (credit) =>
-        !used.has(credit) &&
-        undoes(debit, credit, policy) &&
-        mayBelong(debit, credit, matchOf.get(credit)),
+  for (const debit of debits) {
+    const credits = creditsOf.get(oppositeKey(debit)) ?? []
+    const day = debit.entry.bookingDay
+    const earliest = firstPlace(
+      credits,
+      ({ entry }) => businessDaysBetween(entry.bookingDay, day) <= policy.lateWindowDays,
     )
+    const end = firstPlace(credits, ({ entry }) => entry.bookingDay > day)
+    const candidates = credits
+      .slice(earliest, end)
+      .filter((credit) => !used.has(credit) && mayBelong(debit, credit, matchOf.get(credit)))
     // A surplus credit goes back before one that pays a payout is said to.
     const surplus = candidates.filter((credit) => !matchOf.has(credit))
     const [credit, ...rivals] = surplus.length > 0 ? surplus : candidates
     if (credit === undefined || rivals.length > 0) continue
     used.add(credit)
     const match = matchOf.get(credit) ?? null
-    const again = match === null ? null : paidAgain(board, credit, debit, match, used, policy)
+    const again =
+      match === null
+        ? null
+        : paidAgain(openOf.get(figureKey(credit)) ?? [], used, debit, match, policy)
     if (again !== null) used.add(again)
     returned.push({ match, credit, debit, again })
   }
   return returned
 }
 
-function undoes(debit: DepositItem, credit: DepositItem, policy: Policy): boolean {
-  const [out, into] = [debit.entry, credit.entry]
-  return (
-    out.account === into.account &&
-    out.currency === into.currency &&
-    out.amountMinor === -into.amountMinor &&
-    out.bookingDay >= into.bookingDay &&
-    businessDaysBetween(into.bookingDay, out.bookingDay) <= policy.lateWindowDays
-  )
+/** Account, currency and amount of a line. */
+function figureKey({ entry }: DepositItem): string {
+  return keyOf(entry.account, entry.currency, entry.amountMinor)
+}
+
+/** The same of what the line would undo. */
+function oppositeKey({ entry }: DepositItem): string {
+  return keyOf(entry.account, entry.currency, -entry.amountMinor)
 }
 
 function mayBelong(
@@ -220,29 +294,26 @@ function mayBelong(
   if (match !== undefined) return match.payouts.some((payout) => names(debit, payout))
   const named = onlyNamed(debit)
   const creditNamed = onlyNamed(credit)
-  return named !== null && creditNamed !== null && nameOf(named) === nameOf(creditNamed)
+  return named !== null && creditNamed !== null && named.name === creditNamed.name
 }
 
-/** The open line that pays a returned payout again: it names the payout, or is the only one of its amount. */
+/**
+ * The open line that pays a returned payout again: it names the payout, or is the only one of its
+ * amount.
+ * @param open credits of the returned amount at the same account, in order of their days.
+ */
 function paidAgain(
-  board: Board,
-  credit: DepositItem,
-  debit: DepositItem,
-  match: DepositMatch,
+  open: readonly DepositItem[],
   used: ReadonlySet<DepositItem>,
+  { entry: { bookingDay: returnedOn } }: DepositItem,
+  match: DepositMatch,
   policy: Policy,
 ): DepositItem | null {
-  const candidates = board.deposits.filter(
+  const soonAfter = depositsWithin(open, returnedOn, { from: 0, to: policy.lateWindowDays })
+  const candidates = itemsIn(open, soonAfter).filter(
     (deposit) =>
       !used.has(deposit) &&
-      deposit !== credit &&
-      match.payouts.every((payout) => lagDays(payout, deposit.entry) !== null) &&
-      deposit.entry.account === credit.entry.account &&
-      deposit.entry.currency === credit.entry.currency &&
-      deposit.entry.amountMinor === credit.entry.amountMinor &&
-      deposit.entry.bookingDay >= debit.entry.bookingDay &&
-      businessDaysBetween(debit.entry.bookingDay, deposit.entry.bookingDay) <=
-        policy.lateWindowDays,
+      match.payouts.every((payout) => lagDays(payout, deposit.entry) !== null),
   )
   const naming = candidates.filter((deposit) =>
     match.payouts.some((payout) => names(deposit, payout)),

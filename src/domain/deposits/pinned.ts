@@ -3,7 +3,7 @@ import type { Decision, PinnedMatch, Policy } from '../facts.ts'
 import { money } from '../findings.ts'
 import { sumOf } from '../money.ts'
 import type { Board, DepositMatch } from './board.ts'
-import { nameOf } from './by-reference.ts'
+import { nameOf } from './references.ts'
 import { type DepositItem, lagDays, lineName, type PayoutItem } from './items.ts'
 
 /** A tie that a report named and that the facts no longer bear. */
@@ -33,7 +33,8 @@ export function keepPinned(
   policy: Policy,
   decided: DecisionsOnPins,
 ): { matches: DepositMatch[]; broken: BrokenPin[] } {
-  const payoutOf = new Map(board.payouts.map((payout) => [nameOf(payout), payout]))
+  if (pins.length === 0) return { matches: [], broken: [] }
+  const payoutOf = new Map(board.payouts.map((payout) => [payout.name, payout]))
   const depositOf = new Map(board.deposits.map((deposit) => [deposit.entry.id, deposit]))
   const decisionOf = new Map<PayoutItem | DepositItem, DepositMatch>(
     decided.matches.flatMap((match) =>

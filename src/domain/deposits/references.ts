@@ -11,8 +11,21 @@ const VISIBLE_MIN = 12
 export interface PayoutReference {
   readonly entity: string
   readonly payoutId: string
+  /** See `nameOf`. */
+  readonly name: string
   /** The id as it would stand in a bank line, without prefix unless the rest is too short. */
   readonly text: string
+}
+
+/** Entity and payout id as one key. */
+export function nameOf({
+  entity,
+  payoutId,
+}: {
+  readonly entity: string
+  readonly payoutId: string
+}): string {
+  return `${entity}\u0000${payoutId}`
 }
 
 /** Payouts by the first characters of their id. */
@@ -20,9 +33,20 @@ export interface ReferenceIndex {
   readonly byStart: ReadonlyMap<string, readonly PayoutReference[]>
   /** Lengths of the starts, longest first: `VISIBLE_MIN`, and those of shorter ids. */
   readonly startLengths: readonly number[]
+  /**
+   * The first two characters of all starts, as `pairAt` has them: few places of a text begin like an
+   * id, and at all others nothing needs to be looked up. Null: some start has fewer.
+   */
+  readonly beginnings: ReadonlySet<number> | null
+}
+
+/** Two characters of a text as one number. */
+function pairAt(text: string, at: number): number {
+  return text.charCodeAt(at) * 65_536 + text.charCodeAt(at + 1)
 }
 
 function lettersAndDigits(text: string): string {
+  if (text === '') return ''
   return text
     .normalize('NFKD')
     .toUpperCase()
@@ -35,38 +59,44 @@ function referenceText(payoutId: string): string {
 }
 
 export function indexReferences(
-  payouts: Iterable<{ entity: string; payoutId: string }>,
+  payouts: Iterable<Pick<PayoutReference, 'entity' | 'payoutId' | 'name'>>,
 ): ReferenceIndex {
   const byStart = new Map<string, PayoutReference[]>()
-  for (const { entity, payoutId } of payouts) {
+  for (const { entity, payoutId, name } of payouts) {
     const text = referenceText(payoutId)
     const start = text.slice(0, VISIBLE_MIN)
     const sameStart = byStart.get(start)
-    const reference = { entity, payoutId, text }
+    const reference = { entity, payoutId, name, text }
     if (sameStart === undefined) byStart.set(start, [reference])
     else sameStart.push(reference)
   }
   const lengths = new Set([...byStart.keys()].map((start) => start.length))
-  return { byStart, startLengths: [...lengths].toSorted((a, b) => b - a) }
+  const startLengths = [...lengths].toSorted((a, b) => b - a)
+  const beginnings =
+    (startLengths.at(-1) ?? 0) < 2
+      ? null
+      : new Set([...byStart.keys()].map((start) => pairAt(start, 0)))
+  return { byStart, startLengths, beginnings }
 }
 
 /** The payouts that a line names, see `DepositItem.named`. */
 export function namedPayouts(entry: StoredBankEntry, index: ReferenceIndex): PayoutReference[][] {
-  const groups = new Map<string, PayoutReference[]>()
+  const all: PayoutReference[][] = []
+  const shortest = index.startLengths.at(-1) ?? Infinity
   for (const field of [
     entry.remittance.join(''),
     entry.endToEndId ?? '',
     entry.bankReference ?? '',
   ]) {
     const text = lettersAndDigits(field)
-    for (let at = 0; at < text.length; at += 1) {
+    for (let at = 0; at + shortest <= text.length; at += 1) {
+      if (index.beginnings?.has(pairAt(text, at)) === false) continue
       const group = namedAt(text, at, index)
-      if (group.length > 0)
-        groups.set(group.map(({ entity, payoutId }) => `${entity} ${payoutId}`).join('|'), group)
+      if (group !== null && !all.some((known) => isSame(known, group))) all.push(group)
     }
   }
+  if (all.length < 2) return all
   // The same payout may be seen in full in one field and cut in another: what the fuller one says, counts.
-  const all = [...groups.values()]
   return all.filter(
     (group) =>
       !all.some(
@@ -78,19 +108,23 @@ export function namedPayouts(entry: StoredBankEntry, index: ReferenceIndex): Pay
   )
 }
 
-/** The payouts of which most is visible at this place of the text. */
+function isSame(a: readonly PayoutReference[], b: readonly PayoutReference[]): boolean {
+  return a.length === b.length && a.every((reference, at) => reference === b[at])
+}
+
+/** The payouts of which most is visible at this place of the text; null if none is. */
 function namedAt(
   text: string,
   at: number,
   { byStart, startLengths }: ReferenceIndex,
-): PayoutReference[] {
+): PayoutReference[] | null {
   let most = 0
-  let best: PayoutReference[] = []
+  let best: PayoutReference[] | null = null
   for (const length of startLengths) {
     for (const reference of byStart.get(text.slice(at, at + length)) ?? []) {
       const visible = visibleLength(text, at, reference.text)
       if (visible > most) [most, best] = [visible, [reference]]
-      else if (visible === most) best.push(reference)
+      else if (visible === most) best?.push(reference)
     }
   }
   return best
