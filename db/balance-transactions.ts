@@ -1,5 +1,20 @@
 /** The stored ledger: what a walk along the provider's list compares with and writes to. */
-import { and, asc, count, desc, eq, gt, gte, inArray, isNull, lt, lte, max, sql } from 'drizzle-orm'
+import {
+  and,
+  asc,
+  count,
+  desc,
+  eq,
+  gt,
+  gte,
+  inArray,
+  isNull,
+  lt,
+  lte,
+  max,
+  or,
+  sql,
+} from 'drizzle-orm'
 import { unionAll } from 'drizzle-orm/pg-core'
 import type { BalanceTransaction } from '../src/domain/balance-transaction.ts'
 import type { Day, EpochSeconds } from '../src/domain/day.ts'
@@ -28,12 +43,25 @@ export interface BalanceTransactionChange {
   readonly seenAsOf: Day
 }
 
-/** Stored rows from `fromId` (null: from the oldest) up to, not including, `belowId` (null: no end), newest first. */
-export async function findLedgerSpan(
+/** A part of the ledger: from `fromId` (null: the oldest) up to, not including, `belowId` (null: no end). */
+export interface LedgerSpan {
+  readonly fromId: string | null
+  readonly belowId: string | null
+}
+
+/** Stored rows of some parts of the ledger, newest first. */
+export async function findLedgerSpans(
   db: DbOrTx,
   entity: string,
-  { fromId, belowId }: { fromId: string | null; belowId: string | null },
+  spans: readonly LedgerSpan[],
 ): Promise<StoredBalanceTransaction[]> {
+  if (spans.length === 0) return []
+  const within = spans.map(({ fromId, belowId }) =>
+    and(
+      fromId === null ? sql`true` : gte(bt.id, fromId),
+      belowId === null ? undefined : lt(bt.id, belowId),
+    ),
+  )
   return db
     .select({
       id: bt.id,
@@ -54,36 +82,50 @@ export async function findLedgerSpan(
       vanishedRunId: bt.vanishedRunId,
     })
     .from(bt)
-    .where(
-      and(
-        eq(bt.entity, entity),
-        fromId === null ? undefined : gte(bt.id, fromId),
-        belowId === null ? undefined : lt(bt.id, belowId),
-      ),
-    )
+    .where(and(eq(bt.entity, entity), or(...within)))
     .orderBy(desc(bt.id))
+}
+
+/** The run that writes, and the number of its batch (`db/change-numbers.ts`). */
+export interface LedgerBatch {
+  readonly entity: string
+  readonly runId: number
+  readonly changeNumber: number
 }
 
 /** Stores rows as the provider shows them now; a row that was gone is back by that. */
 export async function saveBalanceTransactions(
   tx: Tx,
-  entity: string,
-  runId: number,
+  { entity, runId, changeNumber }: LedgerBatch,
   rows: readonly { readonly parsed: BalanceTransaction; readonly raw: object }[],
 ): Promise<void> {
   await bulkUpsert(
     tx,
     balanceTransactions,
-    rows
-      .map(({ parsed, raw }) => ({
-        ...parsed,
-        entity,
-        raw,
-        firstSeenRunId: runId,
-        changedRunId: runId,
-        vanishedRunId: null,
-      }))
-      .toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    rows.map(({ parsed, raw }) => ({
+      entity,
+      // Named one by one: to spread them takes three times as long as all the rest, row by row.
+      id: parsed.id,
+      merchantId: parsed.merchantId,
+      kind: parsed.kind,
+      currency: parsed.currency,
+      amountMinor: parsed.amountMinor,
+      feeMinor: parsed.feeMinor,
+      netMinor: parsed.netMinor,
+      paymentId: parsed.paymentId,
+      refundId: parsed.refundId,
+      payoutId: parsed.payoutId,
+      includedInPayoutId: parsed.includedInPayoutId,
+      createdS: parsed.createdS,
+      updatedS: parsed.updatedS,
+      availableOnS: parsed.availableOnS,
+      raw,
+      firstSeenRunId: runId,
+      changedRunId: runId,
+      vanishedRunId: null,
+      changeNumber,
+      contentNumber: changeNumber,
+    })),
     {
       conflict: ['entity', 'id'],
       update: [
@@ -103,41 +145,97 @@ export async function saveBalanceTransactions(
         'raw',
         'changedRunId',
         'vanishedRunId',
+        'changeNumber',
+        'contentNumber',
       ],
-      updateOnlyWithOthers: ['changedRunId'],
+      updateOnlyWithOthers: ['changedRunId', 'changeNumber'],
+      updateOnlyWith: { contentNumber: CONTENT },
     },
   )
 }
 
+/** What makes a row another one than it was: all but the payout it is in, and what only is kept. */
+const CONTENT = [
+  'kind',
+  'currency',
+  'amountMinor',
+  'feeMinor',
+  'netMinor',
+  'paymentId',
+  'refundId',
+  'payoutId',
+  'createdS',
+  'availableOnS',
+  'vanishedRunId',
+] as const
+
 /** Marks rows as gone from the provider's list; they are kept. */
 export async function markVanished(
   tx: Tx,
-  entity: string,
-  runId: number,
+  { entity, runId, changeNumber }: LedgerBatch,
   ids: readonly string[],
 ): Promise<void> {
+  const marks = { vanishedRunId: runId, changedRunId: runId }
   for (let from = 0; from < ids.length; from += BATCH_ROWS_MAX) {
     const batch = ids.slice(from, from + BATCH_ROWS_MAX)
     await tx
       .update(bt)
-      .set({ vanishedRunId: runId, changedRunId: runId })
+      .set({ ...marks, changeNumber, contentNumber: changeNumber })
       .where(and(eq(bt.entity, entity), inArray(bt.id, batch)))
   }
 }
 
-/** Adds to the history of changes. A field that changes twice in one run keeps its first `before`. */
+/**
+ * Adds to the history of changes. A field that changes twice in one run keeps its first `before`.
+ * @returns whether a change of a payout had a `before` that is thereby kept nowhere.
+ */
 export async function recordLedgerChanges(
   tx: Tx,
-  entity: string,
-  runId: number,
+  { entity, runId }: LedgerBatch,
   changes: readonly BalanceTransactionChange[],
-): Promise<void> {
+): Promise<boolean> {
+  if (changes.length === 0) return false
+  const hasLost = await hasOtherBefore(tx, { entity, runId }, changes)
   await bulkUpsert(
     tx,
     balanceTransactionChanges,
     changes.map((change) => ({ ...change, entity, runId })),
     { conflict: ['entity', 'transactionId', 'runId', 'field'], update: ['after', 'seenAsOf'] },
   )
+  return hasLost
+}
+
+/** Whether this run has already recorded a move of one of the rows, out of another payout. */
+async function hasOtherBefore(
+  tx: Tx,
+  { entity, runId }: Pick<LedgerBatch, 'entity' | 'runId'>,
+  changes: readonly BalanceTransactionChange[],
+): Promise<boolean> {
+  const field = 'includedInPayoutId'
+  const leftById = new Map(
+    changes
+      .filter((change) => change.field === field)
+      .map(({ transactionId, before }) => [transactionId, before]),
+  )
+  const ids = [...leftById.keys()]
+  for (let from = 0; from < ids.length; from += BATCH_ROWS_MAX) {
+    const recorded = await tx
+      .select({
+        id: balanceTransactionChanges.transactionId,
+        before: balanceTransactionChanges.before,
+      })
+      .from(balanceTransactionChanges)
+      .where(
+        and(
+          eq(balanceTransactionChanges.entity, entity),
+          eq(balanceTransactionChanges.runId, runId),
+          eq(balanceTransactionChanges.field, field),
+          inArray(balanceTransactionChanges.transactionId, ids.slice(from, from + BATCH_ROWS_MAX)),
+        ),
+      )
+    if (recorded.some(({ id, before }) => leftById.get(id) !== before)) return true
+  }
+  return false
 }
 
 /**
@@ -188,6 +286,45 @@ export async function findIdAbove(
     .offset(steps - 1)
     .limit(1)
   return above?.id ?? null
+}
+
+/** Where a page that begins with a row stands, as far as is stored. */
+export interface PagePlace {
+  /** The id just above: the cursor for it; null if none is stored above. */
+  readonly aboveId: string | null
+  /** The id of the page's last row; null if the list ends before that. */
+  readonly lastId: string | null
+}
+
+/** The place of the page of `rows` rows whose first row is `id`. */
+export async function findPagePlace(
+  db: DbOrTx,
+  entity: string,
+  id: string,
+  rows: number,
+): Promise<PagePlace> {
+  const aboveId = await findIdAbove(db, entity, id, 1)
+  const [last] = await db
+    .select({ id: bt.id })
+    .from(bt)
+    .where(and(eq(bt.entity, entity), lte(bt.id, id), isNull(bt.vanishedRunId)))
+    .orderBy(desc(bt.id))
+    .offset(rows - 1)
+    .limit(1)
+  return { aboveId, lastId: last?.id ?? null }
+}
+
+/** When a stored row was created; null if it is not stored. */
+export async function findCreatedS(
+  db: DbOrTx,
+  entity: string,
+  id: string,
+): Promise<EpochSeconds | null> {
+  const [row] = await db
+    .select({ createdS: bt.createdS })
+    .from(bt)
+    .where(and(eq(bt.entity, entity), eq(bt.id, id)))
+  return row?.createdS ?? null
 }
 
 /** How many rows that are in the provider's list lie from `lastId` up to and including `firstId`. */

@@ -2,9 +2,12 @@
  * The one place that speaks to the driver. Drizzle replaces its client's parsers, so the client is
  * never used beside it; its errors carry bound parameters in their message, so they never leave here.
  */
-import { sql } from 'drizzle-orm'
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import { type SQL, sql } from 'drizzle-orm'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
-import { drizzle } from 'drizzle-orm/postgres-js'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import { drizzle, PostgresJsSession } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import { ConfigurationFault, Fault, UnavailableFault } from '../src/errors.ts'
 import * as schema from './schema.ts'
@@ -35,6 +38,8 @@ export interface Connection {
 
 const CONNECT_TIMEOUT_S = 10
 const CONNECTIONS_MAX = 4
+/** For each piece of work beyond the first that goes on at the same time. */
+const CONNECTIONS_PER_WORKER = 3
 /** How long running queries may take to end when a connection is closed. */
 const END_TIMEOUT_S = 5
 const SESSION_END_TIMEOUT_S = 1
@@ -49,11 +54,12 @@ function openDrizzle(client: postgres.Sql) {
 
 /**
  * Opens a pool. Nothing is sent until the first query.
+ * @param workers how many pieces of work go on side by side.
  * @throws UnavailableFault (from queries) if the server cannot be reached; the message names the host.
  */
-export function connect(address: DatabaseAddress): Connection {
+export function connect(address: DatabaseAddress, workers = 1): Connection {
   const client = openClient(address, {
-    max: CONNECTIONS_MAX,
+    max: CONNECTIONS_MAX + (workers - 1) * CONNECTIONS_PER_WORKER,
     connection: { TimeZone: 'UTC', application_name: APPLICATION_NAME },
   })
   return {
@@ -145,6 +151,111 @@ function whereIs(address: DatabaseAddress): string {
   } catch {
     return 'the Postgres server of DATABASE_URL'
   }
+}
+
+const copyDialect = new PgDialect({ casing: 'snake_case' })
+
+/**
+ * Sends rows to `copy … from stdin` in the transaction, on its own connection; the next chunk is asked
+ * for when the last one is on its way. All chunks are stored or, once this throws, the transaction
+ * can only be rolled back.
+ * @param statement without parameters, which COPY does not take.
+ * @param chunks whole rows as the statement's format has them; pieces of some ten kilobytes go fastest.
+ * @throws the server's error as other statements do, or what `chunks` throws.
+ */
+export async function copyFrom(
+  tx: Tx,
+  statement: SQL,
+  chunks: AsyncIterable<string> | Iterable<string>,
+): Promise<void> {
+  const text = copyDialect.sqlToQuery(statement).sql
+  const query = driverOf(tx).unsafe(text)
+  const refused = refusalOf(query)
+  try {
+    await send(await query.writable(), chunks, refused)
+  } catch (error) {
+    if (!(error instanceof postgres.PostgresError)) throw error
+    throw new DrizzleQueryError(text, [], error)
+  }
+}
+
+function driverOf(tx: Tx): postgres.TransactionSql {
+  const { session } = tx._
+  if (!(session instanceof PostgresJsSession)) throw new Error('this is no transaction of ours')
+  return session.client
+}
+
+/**
+ * Receives the bytes of `copy … to stdout` in the transaction; the server is read on when `take` has
+ * taken what came.
+ * @param statement without parameters, which COPY does not take.
+ * @param take gets whole rows, one or more, as the statement's format has them.
+ * @throws the server's error as other statements do, or what `take` throws.
+ */
+export async function copyTo(
+  tx: Tx,
+  statement: SQL,
+  take: (rows: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const text = copyDialect.sqlToQuery(statement).sql
+  try {
+    const copy = await driverOf(tx).unsafe(text).readable()
+    // The connection takes no other statement, no rollback either, until all rows were read.
+    const failures: unknown[] = []
+    for await (const rows of copy) {
+      if (failures.length > 0) continue
+      await take(rows as Uint8Array).catch((error: unknown) => failures.push(error))
+    }
+    // The driver (postgres 3.4.9) stops the connection when the stream is full and goes on when more is
+    // asked for, which nobody does after the last row: the next statement would wait for ever.
+    Reflect.apply(Reflect.get(copy, '_read'), copy, [0])
+    if (failures.length > 0) throw failures[0]
+  } catch (error) {
+    if (!(error instanceof postgres.PostgresError)) throw error
+    throw new DrizzleQueryError(text, [], error)
+  }
+}
+
+async function send(
+  copy: Writable,
+  chunks: AsyncIterable<string> | Iterable<string>,
+  refused: Promise<never>,
+): Promise<void> {
+  // The error that matters is looked at where it matters; without a listener it would end the process.
+  copy.on('error', () => undefined)
+  try {
+    for await (const chunk of chunks) {
+      if (copy.errored !== null) throw copy.errored
+      if (!copy.write(chunk)) await once(copy, 'drain')
+    }
+  } catch (error) {
+    // The server gets to know the reason, so it must be none that quotes a row.
+    copy.destroy(new Error('the rows were not sent to the end'))
+    throw error
+  }
+  copy.end()
+  await Promise.race([refused, once(copy, 'finish')])
+}
+
+/**
+ * Rejects when the server refuses a COPY. The driver (postgres 3.4.9, its issue 1173) tells nobody of
+ * a refusal that comes after the last row was sent, where duplicates and missing references are found:
+ * it rejects a promise that was fulfilled when the COPY began.
+ */
+function refusalOf(query: object): Promise<never> {
+  const refused = new Promise<never>((_, refuse) => {
+    const reject: unknown = Reflect.get(query, 'reject')
+    if (typeof reject !== 'function')
+      throw new Error('the driver has changed: COPY cannot be heard')
+    Object.assign(query, {
+      reject: (error: unknown) => {
+        refuse(error)
+        reject(error)
+      },
+    })
+  })
+  refused.catch(() => undefined)
+  return refused
 }
 
 /** SQLSTATE classes and driver codes that mean "not reachable now" rather than "wrong". */

@@ -48,33 +48,37 @@ export async function findLedgerRanges(db: DbOrTx, entity: string): Promise<Ledg
   )
 }
 
-/** Replaces the ranges that a wider one has absorbed. */
-export async function saveLedgerRange(
+/** Makes the stored ranges those of `after`, where `before` is what is stored. */
+export async function saveLedgerRanges(
   tx: Tx,
   entity: string,
-  range: LedgerRange,
-  absorbed: readonly LedgerRange[],
+  before: readonly LedgerRange[],
+  after: readonly LedgerRange[],
 ): Promise<void> {
-  const gone = absorbed.map(({ topId }) => topId).filter((topId) => topId !== range.topId)
+  const kept = new Set(after.map(({ topId }) => topId))
+  const gone = before.map(({ topId }) => topId).filter((topId) => !kept.has(topId))
   if (gone.length > 0) {
     await tx
       .delete(ledgerRanges)
       .where(and(eq(ledgerRanges.entity, entity), inArray(ledgerRanges.topId, gone)))
   }
-  await bulkUpsert(tx, ledgerRanges, [{ entity, ...range }], {
-    conflict: ['entity', 'topId'],
-    update: ['bottomId', 'floor', 'floorS'],
-  })
+  await bulkUpsert(
+    tx,
+    ledgerRanges,
+    after.filter((range) => !before.includes(range)).map((range) => ({ entity, ...range })),
+    { conflict: ['entity', 'topId'], update: ['bottomId', 'floor', 'floorS'] },
+  )
 }
 
-/** Records a walk, or how far it has come meanwhile. */
-export async function saveLedgerWalk(
+/** Records walks, or how far they have come meanwhile. */
+export async function saveLedgerWalks(
   db: DbOrTx,
   entity: string,
   runId: number,
-  walk: LedgerWalk,
+  walks: readonly LedgerWalk[],
 ): Promise<void> {
-  await bulkUpsert(db, ledgerWalks, [{ entity, runId, ...walk }], {
+  const rows = walks.map((walk) => ({ entity, runId, ...walk }))
+  await bulkUpsert(db, ledgerWalks, rows, {
     conflict: ['entity', 'runId', 'walkNumber'],
     update: [
       'afterId',

@@ -1,8 +1,11 @@
 /** Payments that were looked at, with the refunds that stand on them. */
+import { isDeepStrictEqual } from 'node:util'
 import { and, eq, inArray, sql } from 'drizzle-orm'
+import { groupBy } from '../src/domain/collections.ts'
 import type { Payment } from '../src/domain/payment.ts'
 import { BATCH_ROWS_MAX, bulkUpsert } from './bulk.ts'
-import type { Db, DbOrTx } from './client.ts'
+import { takeChangeNumber } from './change-numbers.ts'
+import type { Db, DbOrTx, Tx } from './client.ts'
 import { paymentRefunds, payments } from './schema.ts'
 
 /** What a look at one payment brought: the payment, or null if the provider has none of this id. */
@@ -13,7 +16,7 @@ export interface LookedUpPayment {
 
 /**
  * Stores payments and makes their stored refunds those that stand on them now: a refund that is no
- * longer there disappears.
+ * longer there disappears. Payments that are new or differ, refunds included, get a change number.
  */
 export async function savePayments(
   db: Db,
@@ -37,30 +40,34 @@ export async function savePayments(
     })),
   )
   await db.transaction(async (tx) => {
+    const ids = looked.map(({ id }) => id)
+    const stored = await findStoredPayments(tx, entity, ids)
+    const isSame = (each: LookedUpPayment): boolean =>
+      isDeepStrictEqual(stored.get(each.id)?.looked, inOrder(each))
+    const changeNumber = looked.every(isSame) ? 0 : await takeChangeNumber(tx, entity)
     await bulkUpsert(
       tx,
       payments,
-      looked.map(({ id, payment }) => ({
+      looked.map((each) => ({
         entity,
-        id,
-        found: payment !== null,
-        purchaseAmountMinor: payment?.purchaseAmountMinor ?? null,
-        plan: payment?.plan ?? null,
+        id: each.id,
+        found: each.payment !== null,
+        purchaseAmountMinor: each.payment?.purchaseAmountMinor ?? null,
+        plan: each.payment?.plan ?? null,
         lookedUpRunId: runId,
+        changeNumber: isSame(each) ? (stored.get(each.id)?.changeNumber ?? 0) : changeNumber,
       })),
       {
         conflict: ['entity', 'id'],
-        update: ['found', 'purchaseAmountMinor', 'plan', 'lookedUpRunId'],
+        update: ['found', 'purchaseAmountMinor', 'plan', 'lookedUpRunId', 'changeNumber'],
       },
     )
+    if (changeNumber === 0) return
     const kept = JSON.stringify(refunds.map(({ paymentId, refundId }) => ({ paymentId, refundId })))
     await tx.delete(paymentRefunds).where(
       and(
         eq(paymentRefunds.entity, entity),
-        inArray(
-          paymentRefunds.paymentId,
-          looked.map(({ id }) => id),
-        ),
+        inArray(paymentRefunds.paymentId, ids),
         sql`not exists (
           select 1 from jsonb_to_recordset(${kept}::text::jsonb) as kept("paymentId" text, "refundId" text)
           where kept."paymentId" = ${paymentRefunds.paymentId}
@@ -72,6 +79,60 @@ export async function savePayments(
       update: ['amountMinor', 'createdS'],
     })
   })
+}
+
+interface StoredPayment {
+  /** As a look would bring it that found nothing changed, refunds in the order of their ids. */
+  readonly looked: LookedUpPayment
+  readonly changeNumber: number
+}
+
+async function findStoredPayments(
+  tx: Tx,
+  entity: string,
+  ids: readonly string[],
+): Promise<Map<string, StoredPayment>> {
+  const rows = await tx
+    .select({
+      id: payments.id,
+      found: payments.found,
+      purchaseAmountMinor: payments.purchaseAmountMinor,
+      plan: payments.plan,
+      changeNumber: payments.changeNumber,
+    })
+    .from(payments)
+    .where(and(eq(payments.entity, entity), inArray(payments.id, [...ids])))
+  const refunds = await tx
+    .select({
+      paymentId: paymentRefunds.paymentId,
+      refund: {
+        id: paymentRefunds.refundId,
+        amountMinor: paymentRefunds.amountMinor,
+        createdS: paymentRefunds.createdS,
+      },
+    })
+    .from(paymentRefunds)
+    .where(and(eq(paymentRefunds.entity, entity), inArray(paymentRefunds.paymentId, [...ids])))
+    .orderBy(paymentRefunds.refundId)
+  const refundsOf = groupBy(refunds, ({ paymentId }) => paymentId)
+  return new Map(
+    rows.map(({ id, found, purchaseAmountMinor, plan, changeNumber }) => {
+      const standing = (refundsOf.get(id) ?? []).map(({ refund }) => refund)
+      const payment =
+        found && purchaseAmountMinor !== null
+          ? { id, purchaseAmountMinor, plan, refunds: standing }
+          : null
+      return [id, { looked: { id, payment }, changeNumber }]
+    }),
+  )
+}
+
+function inOrder({ id, payment }: LookedUpPayment): LookedUpPayment {
+  if (payment === null) return { id, payment }
+  return {
+    id,
+    payment: { ...payment, refunds: payment.refunds.toSorted((a, b) => (a.id < b.id ? -1 : 1)) },
+  }
 }
 
 /** Which of these payments are stored with a plan. */

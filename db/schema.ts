@@ -4,6 +4,11 @@
  *
  * Keys: whatever belongs to one Alma account has `entity` first in its key. Bank files, statements
  * and entries belong to a bank account instead, whichever entity owns it, and are keyed by that.
+ *
+ * Beyond one machine (Citus): the tables of an account are distributed by `entity`, so all rows of
+ * one account lie on one server and are joined there; whatever else there is is small and copied to
+ * every server. Which is which stands in `db/distribute.ts`. So every key, unique index and foreign
+ * key of an account's table contains `entity`, and the others never point at one.
  */
 import { sql } from 'drizzle-orm'
 import {
@@ -22,6 +27,8 @@ import {
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core'
+import type { KNOWN_KINDS } from '../src/domain/balance-transaction.ts'
+import type { ExportConventions } from '../src/domain/facts.ts'
 import type { DiscrepancyRow, SummaryLine } from '../src/domain/reconciliation.ts'
 
 /**
@@ -32,6 +39,7 @@ const key = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 
 const minor = () => bigint({ mode: 'bigint' })
 const epochSeconds = () => bigint({ mode: 'number' })
+const changeNumber = () => bigint({ mode: 'number' }).notNull().default(0)
 const runId = () => bigint({ mode: 'number' }).references(() => runs.id)
 const momentNow = () => timestamp({ withTimezone: true, mode: 'string' }).notNull().defaultNow()
 
@@ -46,6 +54,27 @@ export const runs = pgTable('runs', {
   finishedAt: timestamp({ withTimezone: true, mode: 'string' }),
   exitCode: integer(),
 })
+
+/** As the domain has them; this file is read by itself, so only their type comes from there. */
+const knownKinds: typeof KNOWN_KINDS = [
+  'from_transaction',
+  'from_refund',
+  'from_fee_waiver',
+  'from_adjustment',
+  'from_merchant_default_coverage',
+  'from_payout',
+]
+
+/**
+ * Rows that may break a rule of single rows, as an index keeps them apart: a query finds them by the
+ * same words only. The core has the last word (`judgeSuspectRows`).
+ */
+export const suspectRow = sql.raw(
+  `vanished_run_id is null and (kind not in (${knownKinds.map((kind) => `'${kind}'`).join(', ')})
+    or (net_minor <> amount_minor - fee_minor and not (kind = 'from_refund' and net_minor = amount_minor + fee_minor))
+    or (kind in ('from_transaction', 'from_fee_waiver') and amount_minor < 0)
+    or (kind = 'from_refund' and amount_minor > 0))`,
+)
 
 /** The provider's ledger, row by row as last seen. */
 export const balanceTransactions = pgTable(
@@ -73,13 +102,29 @@ export const balanceTransactions = pgTable(
     changedRunId: runId().notNull(),
     /** The run that found the row gone from the list; null while it is there. */
     vanishedRunId: runId(),
+    /**
+     * Counts up with each batch that changed the entity's ledger (`ledger_proofs.changed_number`): the
+     * batch that last changed anything of the row, its first appearance and its vanishing included.
+     */
+    changeNumber: changeNumber(),
+    /** The same of the batch that last changed more than the payout it is in. */
+    contentNumber: changeNumber(),
   },
   (table) => [
     primaryKey({ columns: [table.entity, table.id] }),
+    index().on(table.entity, table.changeNumber),
     index().on(table.entity, table.createdS),
     index().on(table.entity, table.includedInPayoutId),
+    // With what the proofs check of each payout's own row, so that the index alone answers.
     index('balance_transactions_payout_rows')
-      .on(table.entity, table.payoutId)
+      .on(
+        table.entity,
+        table.payoutId,
+        table.id,
+        table.createdS,
+        table.netMinor,
+        table.vanishedRunId,
+      )
       .where(sql`${table.kind} = 'from_payout'`),
     index('balance_transactions_open_rows')
       .on(table.entity, table.id)
@@ -88,8 +133,24 @@ export const balanceTransactions = pgTable(
       ),
     index().on(table.entity, table.paymentId),
     index().on(table.entity, table.refundId),
+    index('balance_transactions_suspect_rows').on(table.entity, table.id).where(suspectRow),
+    index('balance_transactions_refund_nets')
+      .on(table.entity, table.netMinor)
+      .where(sql`${table.refundId} is not null`),
+    index('balance_transactions_refunds_of_nothing')
+      .on(table.entity, table.id)
+      .where(sql`${table.refundId} is not null and ${table.paymentId} is null`),
   ],
 )
+
+/** How far each ledger has changed, and how far it is proved (`db/proofs.ts`). */
+export const ledgerProofs = pgTable('ledger_proofs', {
+  entity: key().primaryKey(),
+  /** The number of the last batch that changed the ledger or its payments. */
+  changedNumber: bigint({ mode: 'number' }).notNull(),
+  /** Every batch up to this one is in the stored proofs; -1: nothing is, prove all. */
+  provedNumber: bigint({ mode: 'number' }).notNull(),
+})
 
 /** Changes of stored ledger rows that reports must name; append-only. */
 export const balanceTransactionChanges = pgTable(
@@ -205,12 +266,10 @@ export const exportLines = pgTable(
     extra: jsonb().notNull(),
   },
   (table) => [
+    // No foreign key to the request: checked line by line, it costs more than the lines themselves.
+    // `saveExportLines` holds the request while they go in.
     primaryKey({ columns: [table.entity, table.requestNumber, table.lineNumber] }),
     index().on(table.entity, table.balanceTransactionId),
-    foreignKey({
-      columns: [table.entity, table.requestNumber],
-      foreignColumns: [dataExports.entity, dataExports.requestNumber],
-    }),
   ],
 )
 
@@ -225,8 +284,13 @@ export const payments = pgTable(
     purchaseAmountMinor: minor(),
     plan: key(),
     lookedUpRunId: runId().notNull(),
+    /** As in `balance_transactions`: the batch that last changed the payment or one of its refunds. */
+    changeNumber: changeNumber(),
   },
-  (table) => [primaryKey({ columns: [table.entity, table.id] })],
+  (table) => [
+    primaryKey({ columns: [table.entity, table.id] }),
+    index().on(table.entity, table.changeNumber),
+  ],
 )
 
 /** Refunds as they stand on their payments. */
@@ -245,6 +309,7 @@ export const paymentRefunds = pgTable(
       columns: [table.entity, table.paymentId],
       foreignColumns: [payments.entity, payments.id],
     }),
+    index().on(table.entity, table.refundId),
   ],
 )
 
@@ -298,6 +363,29 @@ export const bankStatements = pgTable(
   ],
 )
 
+/** What a bank file says of an entry, and by what the entry is known again. */
+const entryColumns = () => ({
+  account: key().notNull(),
+  bookingDay: date({ mode: 'string' }).notNull(),
+  valueDay: date({ mode: 'string' }),
+  amountMinor: minor().notNull(),
+  currency: key().notNull(),
+  counterpartyName: text(),
+  counterpartyIban: key(),
+  endToEndId: text(),
+  remittance: jsonb().$type<readonly string[]>().notNull(),
+  bankReference: text(),
+  isReversal: boolean().notNull(),
+  place: text().notNull(),
+  position: integer().notNull(),
+  raw: text().notNull(),
+  /** Hash of what identifies the entry, see `src/bank/fingerprint.ts`, with the version of the recipe. */
+  fingerprint: key().notNull(),
+  fingerprintVersion: integer().notNull(),
+  /** 1, 2, … among equal entries of one account and booking day. */
+  fingerprintRank: integer().notNull(),
+})
+
 /** Booked entries, once each however many files hold them. */
 export const bankEntries = pgTable(
   'bank_entries',
@@ -307,25 +395,7 @@ export const bankEntries = pgTable(
     statementId: bigint({ mode: 'number' })
       .notNull()
       .references(() => bankStatements.id),
-    account: key().notNull(),
-    bookingDay: date({ mode: 'string' }).notNull(),
-    valueDay: date({ mode: 'string' }),
-    amountMinor: minor().notNull(),
-    currency: key().notNull(),
-    counterpartyName: text(),
-    counterpartyIban: key(),
-    endToEndId: text(),
-    remittance: jsonb().$type<readonly string[]>().notNull(),
-    bankReference: text(),
-    isReversal: boolean().notNull(),
-    place: text().notNull(),
-    position: integer().notNull(),
-    raw: text().notNull(),
-    /** Hash of what identifies the entry, see `src/bank/fingerprint.ts`, with the version of the recipe. */
-    fingerprint: key().notNull(),
-    fingerprintVersion: integer().notNull(),
-    /** 1, 2, … among equal entries of one account and booking day. */
-    fingerprintRank: integer().notNull(),
+    ...entryColumns(),
   },
   (table) => [
     uniqueIndex('bank_entries_once').on(
@@ -338,22 +408,85 @@ export const bankEntries = pgTable(
   ],
 )
 
+/**
+ * Entries that were not taken in, as one of their account, day and amount was known in other words:
+ * probably the same money. They wait for a person, each once however many files hold them.
+ */
+export const bankSuspects = pgTable(
+  'bank_suspects',
+  {
+    id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    /** The statement that held it first. */
+    statementId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => bankStatements.id),
+    /** The statement of the entry as which it was taken. */
+    knownStatementId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => bankStatements.id),
+    ...entryColumns(),
+  },
+  (table) => [
+    uniqueIndex('bank_suspects_once').on(
+      table.account,
+      table.fingerprintVersion,
+      table.fingerprint,
+      table.fingerprintRank,
+    ),
+    index().on(table.bookingDay),
+  ],
+)
+
+/** What became of suspects; append-only, the latest counts. */
+export const bankSuspectDecisions = pgTable(
+  'bank_suspect_decisions',
+  {
+    decisionNumber: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    suspectId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => bankSuspects.id),
+    /** `admit`: another movement, taken in. `dismiss`: the same one as the known entry. */
+    kind: key().notNull(),
+    /** With `admit`: the entry that it became. */
+    bankEntryId: bigint({ mode: 'number' }).references(() => bankEntries.id),
+    decidedBy: text().notNull(),
+    reason: text().notNull(),
+    decidedAt: momentNow(),
+    runId: runId().notNull(),
+  },
+  (table) => [
+    index().on(table.suspectId),
+    uniqueIndex().on(table.bankEntryId),
+    check('bank_suspect_decisions_kind', sql`${table.kind} in ('admit', 'dismiss')`),
+    check(
+      'bank_suspect_decisions_entry',
+      sql`(${table.kind} = 'admit') = (${table.bankEntryId} is not null)`,
+    ),
+    check('bank_suspect_decisions_signed', sql`${table.decidedBy} <> '' and ${table.reason} <> ''`),
+  ],
+)
+
 /** Ties of payouts to bank entries that a written report has named: pinned, kept by later runs. */
-export const matches = pgTable('matches', {
-  id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
-  entity: key().notNull(),
-  rule: key().notNull(),
-  evidence: text().notNull(),
-  competitors: integer().notNull(),
-  period: text().notNull(),
-  runId: runId().notNull(),
-  /** The run that found it contradicted by a fact, and the fact. Its items are free again then. */
-  revokedRunId: runId(),
-  revokedBecause: text(),
-  /** What it tied, kept here once its items are free. */
-  revokedPayoutIds: jsonb().$type<readonly string[]>(),
-  revokedBankEntryIds: jsonb().$type<readonly string[]>(),
-})
+export const matches = pgTable(
+  'matches',
+  {
+    entity: key().notNull(),
+    /** Counted over all entities. */
+    id: bigint({ mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    rule: key().notNull(),
+    evidence: text().notNull(),
+    competitors: integer().notNull(),
+    period: text().notNull(),
+    runId: runId().notNull(),
+    /** The run that found it contradicted by a fact, and the fact. Its items are free again then. */
+    revokedRunId: runId(),
+    revokedBecause: text(),
+    /** What it tied, kept here once its items are free. */
+    revokedPayoutIds: jsonb().$type<readonly string[]>(),
+    revokedBankEntryIds: jsonb().$type<readonly string[]>(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.id] })],
+)
 
 /** The payouts of pinned matches: each in one at most. */
 export const matchPayouts = pgTable(
@@ -361,25 +494,34 @@ export const matchPayouts = pgTable(
   {
     entity: key().notNull(),
     payoutId: key().notNull(),
-    matchId: bigint({ mode: 'number' })
-      .notNull()
-      .references(() => matches.id),
+    matchId: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [primaryKey({ columns: [table.entity, table.payoutId] }), index().on(table.matchId)],
+  (table) => [
+    primaryKey({ columns: [table.entity, table.payoutId] }),
+    index().on(table.entity, table.matchId),
+    foreignKey({
+      columns: [table.entity, table.matchId],
+      foreignColumns: [matches.entity, matches.id],
+    }),
+  ],
 )
 
-/** The bank entries of pinned matches: each in one at most. */
+/**
+ * The bank entries of pinned matches: each in one at most, whichever entity's. Two entities may read
+ * one bank account, so this is kept over all of them, as the bank entries are; the match itself is
+ * its entity's, and a foreign key to it is not possible where entities live on several servers.
+ */
 export const matchBankEntries = pgTable(
   'match_bank_entries',
   {
     bankEntryId: bigint({ mode: 'number' })
       .primaryKey()
       .references(() => bankEntries.id),
-    matchId: bigint({ mode: 'number' })
-      .notNull()
-      .references(() => matches.id),
+    /** Whose match. */
+    entity: key().notNull(),
+    matchId: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [index().on(table.matchId)],
+  (table) => [index().on(table.entity, table.matchId)],
 )
 
 /** Reports that were written, newest last. */
@@ -587,5 +729,170 @@ export const mailDeliveries = pgTable(
   (table) => [
     uniqueIndex('mail_deliveries_once').on(table.period, table.recipients, table.resultSha256),
     check('mail_deliveries_state', sql`${table.state} in ('sending', 'sent', 'failed')`),
+  ],
+)
+
+/**
+ * Rounds of fetching that several processes share (`--workers`): one period as of one day. Whoever
+ * takes part fetches entities that nobody else has; one of them writes the report and ends the round.
+ */
+export const fetchRounds = pgTable(
+  'fetch_rounds',
+  {
+    id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    command: key().notNull(),
+    period: key().notNull(),
+    asOf: date({ mode: 'string' }).notNull(),
+    /** As in `period_reports`. */
+    entitySet: key().notNull(),
+    /** An earlier week of a night: the round of the week in progress, which found it to be done again. */
+    leadRoundId: bigint({ mode: 'number' }),
+    openedAt: momentNow(),
+    /** When its report was written, or found to be impossible, and the exit code of that. */
+    finishedAt: timestamp({ withTimezone: true, mode: 'string' }),
+    finishedRunId: runId(),
+    exitCode: integer(),
+  },
+  (table) => [
+    uniqueIndex('fetch_rounds_open')
+      .on(table.command, table.period, table.asOf, table.entitySet)
+      .where(sql`${table.finishedAt} is null`),
+  ],
+)
+
+/** What came of fetching one entity in a round; a row stands once the entity is done. */
+export const entityFetches = pgTable(
+  'entity_fetches',
+  {
+    entity: key().notNull(),
+    roundId: bigint({ mode: 'number' })
+      .notNull()
+      .references(() => fetchRounds.id),
+    runId: runId().notNull(),
+    fetchedAt: momentNow(),
+    /** What the report tells of it: ledger and export, or the fault for which it is missing. */
+    outcome: jsonb().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.roundId] })],
+)
+
+// What is proved of the stored rows (`db/proofs.ts`). Nothing below is a source: all of it is made
+// from the tables above, and `--full` makes it anew.
+
+/** What the proofs of an entity rest on besides its rows; where it differs they are made anew. */
+export const proofBases = pgTable('proof_bases', {
+  entity: key().primaryKey(),
+  /** The version of the way in which proofs are made. */
+  recipe: integer().notNull(),
+  /** Hash of the fee contract; null: there is none. */
+  feeContract: key(),
+})
+
+/** Each payout that a row stands for or names, with the sums of its rows, whatever their instants. */
+export const payoutProofs = pgTable(
+  'payout_proofs',
+  {
+    entity: key().notNull(),
+    payoutId: key().notNull(),
+    /** The first by name of the rows' currencies, and whether there are others; null: no row names it. */
+    currency: key(),
+    isMixed: boolean().notNull(),
+    transactions: integer().notNull(),
+    /** Amounts of its sales, minus their fees, nets of its refunds, of the other rows, of all rows. */
+    grossMinor: minor().notNull(),
+    feesMinor: minor().notNull(),
+    refundsMinor: minor().notNull(),
+    otherMinor: minor().notNull(),
+    netMinor: minor().notNull(),
+    firstRowCreatedS: epochSeconds(),
+    lastRowCreatedS: epochSeconds(),
+    /** When the first of its rows was available: its creation where the provider does not say. */
+    firstAvailableS: epochSeconds(),
+    /** The `from_payout` rows: their number, and when the first and the last was created. */
+    ownRows: integer().notNull(),
+    ownFirstCreatedS: epochSeconds(),
+    ownLastCreatedS: epochSeconds(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.payoutId] }),
+    index().on(table.entity, table.ownFirstCreatedS),
+    index().on(table.entity, table.lastRowCreatedS),
+  ],
+)
+
+/** Sums of the rows created on one day in UTC, payouts' own rows included. */
+export const ledgerDays = pgTable(
+  'ledger_days',
+  {
+    entity: key().notNull(),
+    /** Days since 1970-01-01. */
+    dayNumber: integer().notNull(),
+    kind: key().notNull(),
+    currency: key().notNull(),
+    rows: bigint({ mode: 'number' }).notNull(),
+    amountMinor: minor().notNull(),
+    feeMinor: minor().notNull(),
+    netMinor: minor().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.dayNumber, table.kind, table.currency] })],
+)
+
+/** Rows that share a refund, or a payment and amount, with another row of their kind. */
+export const repeatedRows = pgTable(
+  'repeated_rows',
+  { entity: key().notNull(), id: key().notNull() },
+  (table) => [primaryKey({ columns: [table.entity, table.id] })],
+)
+
+/** Sales whose fee is not the contract's to the cent. */
+export const feeDifferences = pgTable(
+  'fee_differences',
+  { entity: key().notNull(), id: key().notNull() },
+  (table) => [primaryKey({ columns: [table.entity, table.id] })],
+)
+
+/** Payments with refunds, on the payment or in the ledger. */
+export const refundFamilies = pgTable(
+  'refund_families',
+  {
+    entity: key().notNull(),
+    paymentId: key().notNull(),
+    /** From when on payment, ledger and payouts agree on all of its refunds; null: they do not, or not yet. */
+    settledS: epochSeconds(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.paymentId] }),
+    index().on(table.entity, table.settledS),
+  ],
+)
+
+/** The newest stored accounting export of each span, compared with the ledger. */
+export const exportProofs = pgTable(
+  'export_proofs',
+  {
+    entity: key().notNull(),
+    requestNumber: bigint({ mode: 'number' }).notNull(),
+    conventions: jsonb().$type<ExportConventions>().notNull(),
+    /** Its rows in `export_pairs`. */
+    pairs: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.requestNumber] })],
+)
+
+/** Lines and rows that differ under the export's conventions, or lack one another. */
+export const exportPairs = pgTable(
+  'export_pairs',
+  {
+    entity: key().notNull(),
+    requestNumber: bigint({ mode: 'number' }).notNull(),
+    balanceTransactionId: key().notNull(),
+    /** 0: the export has no line of the row. */
+    lineNumber: integer().notNull(),
+  },
+  (table) => [
+    primaryKey({
+      name: 'export_pairs_pk',
+      columns: [table.entity, table.requestNumber, table.balanceTransactionId, table.lineNumber],
+    }),
   ],
 )

@@ -60,25 +60,39 @@ export function takePage(
   }
 }
 
-/** What a stretch makes of the known ranges: one wider range in place of those it touches. */
-export interface MergedRanges {
-  readonly range: LedgerRange
-  readonly absorbed: readonly LedgerRange[]
-  /** All ranges afterwards, newest first. */
-  readonly ranges: readonly LedgerRange[]
+/** What a page shows from a row on upwards, where others read from that row on downwards. */
+export function cutBelow({ rows, stretch }: TakenPage, id: string): TakenPage {
+  return {
+    rows: rows.filter(({ parsed }) => parsed.id >= id),
+    stretch: stretch === null ? null : { ...stretch, fromId: id },
+    floor: { floor: 'open', floorS: null },
+  }
 }
 
-/** @returns null if the stretch holds no row to which a range could be tied. */
+/** True if a row that is stored may lie in the stretch: whatever is stored lies in a known range. */
+export function isKnownSomewhere(
+  ranges: readonly LedgerRange[],
+  { belowId, fromId }: Stretch,
+): boolean {
+  return ranges.some(
+    ({ topId, bottomId }) =>
+      (belowId === null || bottomId < belowId) && (fromId === null || topId >= fromId),
+  )
+}
+
+/**
+ * The known ranges with what a page adds: one wider range in place of those that its stretch touches.
+ * @returns all ranges afterwards, newest first; the same if the page holds no row to tie a range to.
+ */
 export function mergeRanges(
   ranges: readonly LedgerRange[],
   { rows, stretch, floor }: TakenPage,
-): MergedRanges | null {
+): readonly LedgerRange[] {
   const topId = stretch?.belowId ?? rows[0]?.parsed.id
-  const bottomId = rows.at(-1)?.parsed.id ?? stretch?.belowId
+  const bottomId = stretch?.fromId ?? rows.at(-1)?.parsed.id ?? stretch?.belowId
   if (stretch === null || topId === undefined || bottomId === undefined || bottomId === null)
-    return null
+    return ranges
   let range: LedgerRange = { topId, bottomId, ...floor }
-  const absorbed: LedgerRange[] = []
   const rest: LedgerRange[] = []
   for (const known of ranges) {
     const touches =
@@ -87,7 +101,6 @@ export function mergeRanges(
       rest.push(known)
       continue
     }
-    absorbed.push(known)
     const goesDeeper = known.bottomId < range.bottomId
     const sameDepth = known.bottomId === range.bottomId
     const floorOf =
@@ -102,11 +115,7 @@ export function mergeRanges(
         : { floor: floorOf.floor, floorS: null }),
     }
   }
-  return {
-    range,
-    absorbed,
-    ranges: [...rest, range].sort((a, b) => (a.topId < b.topId ? 1 : -1)),
-  }
+  return [...rest, range].sort((a, b) => (a.topId < b.topId ? 1 : -1))
 }
 
 /** What has to be written for a page. */
@@ -121,6 +130,8 @@ export interface PageOutcome {
   readonly hasNewPayout: boolean
   /** True if the page lacks a stored row or shows an older state of one. */
   readonly isDoubtful: boolean
+  /** True if a stored row changed in what it is found by, so that its old place is not known any more. */
+  readonly isElsewhere: boolean
 }
 
 /** @param stored all stored rows of the stretch that the page covers. */
@@ -135,6 +146,7 @@ export function comparePage(
   let newRows = 0
   let hasNewPayout = false
   let isOlder = false
+  let isElsewhere = false
   for (const row of rows) {
     const before = storedById.get(row.parsed.id)
     storedById.delete(row.parsed.id)
@@ -146,6 +158,9 @@ export function comparePage(
       toSave.push(row)
       changes.push(...changesOf(before, row.parsed, asOf))
       isOlder ||= (row.parsed.updatedS ?? 0) < (before.updatedS ?? 0)
+      isElsewhere ||= PLACE_FIELDS.some(
+        (field) => before[field] !== null && before[field] !== row.parsed[field],
+      )
     }
   }
   const vanishedIds = [...storedById.values()]
@@ -162,6 +177,7 @@ export function comparePage(
     changedRows: toSave.length - newRows,
     hasNewPayout,
     isDoubtful: isOlder || vanishedIds.length > 0,
+    isElsewhere,
   }
 }
 
@@ -176,6 +192,9 @@ function differs(
     !(isRawPurged(raw) || isDeepStrictEqual(raw, row.raw))
   )
 }
+
+/** What sums and joins find a row by, but for the payout that it is in: a move of that is recorded. */
+const PLACE_FIELDS = ['createdS', 'kind', 'currency', 'paymentId', 'refundId', 'payoutId'] as const
 
 /** Fields of which any change is told. */
 const TOLD_FIELDS = [

@@ -10,12 +10,16 @@ import { addDays, dayOfInstant, type EpochSeconds, startOfDay } from '../src/dom
 import type { Payment } from '../src/domain/payment.ts'
 import type { Progress, ProgressStep } from '../src/progress.ts'
 import type { ProviderClient } from '../src/provider/client.ts'
-import { fetchPayment, listPayments } from '../src/provider/payments.ts'
+import { fetchPayment, LIST_PAGE_ROWS, listPayments } from '../src/provider/payments.ts'
+import { severalAtOnce } from './several-at-once.ts'
 
 /** How far back refunds are looked for: a quarter. */
 const LOOK_BACK_DAYS = 92
 const AT_ONCE = 6
+/** Payments asked for one by one that are stored together. */
 const SAVED_TOGETHER = 500
+/** Payments of the list that are stored together. */
+const LISTED_TOGETHER = 5_000
 
 export interface LookUpPaymentsDeps {
   readonly db: Db
@@ -102,7 +106,7 @@ async function takeList(
       return { ids: new Set(), unsettledIds: [] }
     }
     gathered.push(...payments)
-    if (gathered.length >= SAVED_TOGETHER) await flush()
+    if (gathered.length + LIST_PAGE_ROWS > LISTED_TOGETHER) await flush()
   }
   await flush()
   return { ids, unsettledIds }
@@ -143,37 +147,13 @@ async function visitAll(
   let missing = 0
   for (let from = 0; from < ids.length; from += SAVED_TOGETHER) {
     const batch = ids.slice(from, from + SAVED_TOGETHER)
-    const looked = await severalAtOnce(batch, async (id) => {
-      const payment = await fetchPayment(client, id)
+    const looked: LookedUpPayment[] = []
+    await severalAtOnce(AT_ONCE, batch, async (id) => {
+      looked.push({ id, payment: await fetchPayment(client, id) })
       step.advance(1)
-      return { id, payment }
     })
     missing += looked.filter(({ payment }) => payment === null).length
     await savePayments(db, entity, runId, looked)
   }
   return missing
-}
-
-/** Results in the order of the items. After a failure nothing new is begun, and it is thrown. */
-async function severalAtOnce<T, R>(
-  items: readonly T[],
-  work: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = []
-  const queue = items.entries()
-  let hasFailed = false
-  const worker = async (): Promise<void> => {
-    for (const [place, item] of queue) {
-      if (hasFailed) return
-      try {
-        results[place] = await work(item)
-      } catch (error) {
-        hasFailed = true
-        throw error
-      }
-    }
-  }
-  const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  return results
 }

@@ -1,16 +1,29 @@
 /** The provider's ledger, a page at a time, newest first. */
+import type { EpochSeconds } from '../domain/day.ts'
 import type { Currency } from '../domain/money.ts'
 import { UnavailableFault } from '../errors.ts'
 import type { ProviderClient } from './client.ts'
 import { type LedgerRow, type Page, readLedgerPage } from './wire.ts'
 
 /** The largest page the provider gives; larger than the smallest it was ever said to demand. */
-const LEDGER_PAGE_ROWS = 100
+export const LEDGER_PAGE_ROWS = 100
 
 export type LedgerPage = Page<LedgerRow>
 
 /** A page that contradicts the list's order: repeated, overlapping or empty in the middle. */
 export class BrokenPage extends UnavailableFault {}
+
+export interface LedgerQuery {
+  /** Null: from the newest row. */
+  readonly afterId: string | null
+  /** Of rows that name none. */
+  readonly currency: Currency
+  /**
+   * Only rows created in these bounds. The provider's own client sends them, its reference does not
+   * name them: whoever uses them must not rely on them.
+   */
+  readonly created?: { readonly minS: EpochSeconds; readonly maxS: EpochSeconds }
+}
 
 /**
  * The rows that are older than `afterId` (null: the newest ones). What comes back is proved to lie
@@ -21,7 +34,7 @@ export class BrokenPage extends UnavailableFault {}
  */
 export async function fetchLedgerPage(
   client: ProviderClient,
-  { afterId, currency }: { afterId: string | null; currency: Currency },
+  { afterId, currency, created }: LedgerQuery,
 ): Promise<LedgerPage> {
   const place =
     afterId === null ? 'the first page of balance transactions' : `the page after ${afterId}`
@@ -29,6 +42,9 @@ export async function fetchLedgerPage(
     const body = await client.getJson('/v1/balance-transactions', {
       limit: String(LEDGER_PAGE_ROWS),
       ...(afterId === null ? {} : { starting_after: afterId }),
+      ...(created === undefined
+        ? {}
+        : { 'created[min]': String(created.minS), 'created[max]': String(created.maxS) }),
     })
     const page = readLedgerPage(body, place, currency)
     return { page, fault: orderFault(page, afterId) }

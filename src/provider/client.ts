@@ -7,6 +7,7 @@ import { ConfigurationFault, Fault, UnavailableFault } from '../errors.ts'
 import { type DownloadTarget, type DownloadedFile, writeBody } from './download.ts'
 import {
   type Attempt,
+  createGate,
   type HttpAnswer,
   type HttpRequest,
   isSafeUrl,
@@ -101,6 +102,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     onRetry: options.onRetry ?? (() => undefined),
     sleep: options.sleep ?? ((waitMs) => wait(waitMs)),
   }
+  const gate = createGate(policy.sleep)
   const headers = { authorization: `Alma-Auth ${apiKey}`, accept: 'application/json' }
 
   const urlOf = (path: string, query: Record<string, string> = {}): URL => {
@@ -131,6 +133,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     elsewhere: (url: URL, status: number) => Attempt<T>,
   ): Promise<Attempt<T>> {
     const mayRepeat = request.method === 'GET'
+    const begunMs = performance.now()
     let url = request.url
     try {
       for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
@@ -151,8 +154,10 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
         if (isTransientStatus(answer.status)) {
           answer.dispose()
           const failed = `HTTP ${answer.status}`
+          const askedMs = retryAfterMs(answer.headers)
+          if (answer.status === 429) gate.slowDown(begunMs, askedMs ?? 0)
           if (mayRepeat || answer.status === 429 || answer.status === 503) {
-            return { failed, retryAfterMs: retryAfterMs(answer.headers) }
+            return { failed, retryAfterMs: askedMs }
           }
           throw unknownFate(what, failed)
         }
@@ -173,6 +178,16 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
     }
   }
 
+  /** Tries as the policy says, each attempt through the gate. */
+  function tryThrough<T>(what: string, once: () => Promise<Attempt<T>>): Promise<T> {
+    let hasWaited = false
+    return withRetries(policy, what, () => {
+      const attempted = gate.run(once, hasWaited)
+      hasWaited = true
+      return attempted
+    })
+  }
+
   const notElsewhere = (what: string) => (url: URL, status: number) => {
     throw strangeRedirect(what, status, url)
   }
@@ -189,7 +204,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
         totalMs: timeoutMs,
         silenceMs: timeoutMs,
       } as const
-      return withRetries(policy, what, () => attempt(request, what, readJson, notElsewhere(what)))
+      return tryThrough(what, () => attempt(request, what, readJson, notElsewhere(what)))
     },
     postJson(path, body) {
       const what = `POST ${base.host}${path}`
@@ -201,7 +216,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
         totalMs: timeoutMs,
         silenceMs: timeoutMs,
       } as const
-      return withRetries(policy, what, () => attempt(request, what, readJson, notElsewhere(what)))
+      return tryThrough(what, () => attempt(request, what, readJson, notElsewhere(what)))
     },
     download(path, query, target) {
       const what = `GET ${base.host}${path}`
@@ -212,7 +227,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
         totalMs: null,
         silenceMs: timeoutMs,
       } as const
-      return withRetries<DownloadedFile | { elsewhere: URL }>(policy, what, () =>
+      return tryThrough<DownloadedFile | { elsewhere: URL }>(what, () =>
         attempt<DownloadedFile | { elsewhere: URL }>(
           request,
           what,

@@ -5,7 +5,7 @@ import { UnavailableFault } from '../errors.ts'
 import { type ProviderClient, RefusedKey, RefusedRequest } from './client.ts'
 import { readPayment, readPaymentPage } from './wire.ts'
 
-const LIST_PAGE_ROWS = 100
+export const LIST_PAGE_ROWS = 100
 /** Ten million payments in one look-back: above any merchant, so reaching it means a loop. */
 const LIST_PAGES_MAX = 100_000
 

@@ -21,8 +21,9 @@ const instant = z
   .max(EPOCH_SECONDS_MAX, 'seconds since 1970 were expected, not milliseconds')
 /** Ids are compared byte by byte, so only characters on which every comparison agrees are taken. */
 const id = z.string('an id was expected').regex(/^[!-~]{1,200}$/, 'an id was expected')
-const relation = id.nullish().transform((value) => value ?? null)
+const relation = id.nullish()
 
+/** Without transforms, each of which costs as much as a check, and a back-fill reads millions of rows. */
 const ledgerRow = z
   .object({
     id,
@@ -32,15 +33,15 @@ const ledgerRow = z
     amount: cents,
     net_amount: cents,
     /** Null reads as no fee: the provider documents it as the fee charged "if any". */
-    merchant_fee: cents.nullable().transform((value) => value ?? 0),
+    merchant_fee: cents.nullable(),
     payment_id: relation,
     refund_id: relation,
     payout_id: relation,
     /** Its absence would look like "in no payout", so it is demanded where it has a meaning. */
-    included_in_payout_id: id.nullish(),
+    included_in_payout_id: relation,
     created: instant,
-    updated: instant.nullish().transform((value) => value ?? null),
-    available_on: instant.nullish().transform((value) => value ?? null),
+    updated: instant.nullish(),
+    available_on: instant.nullish(),
   })
   .check((context) => {
     const row = context.value
@@ -56,11 +57,18 @@ const ledgerRow = z
 
 const page = z.object(
   {
-    data: z.array(z.record(z.string(), z.unknown()), 'a list of rows was expected'),
+    data: z.array(
+      z.custom<Readonly<Record<string, unknown>>>(isObject, 'a row was expected'),
+      'a list of rows was expected',
+    ),
     has_more: z.boolean('true or false was expected'),
   },
   ANSWER_EXPECTED,
 )
+
+function isObject(value: unknown): boolean {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}
 
 const refund = z.object({
   id,
@@ -119,35 +127,35 @@ export interface DataExport {
  * @throws UnavailableFault naming the row and the field.
  */
 export function readLedgerPage(body: unknown, place: string, currency: Currency): Page<LedgerRow> {
-  const { data, has_more: hasMore } = read(page, body, place)
+  const { data, has_more: hasMore } = read(page, body, () => place)
   return { rows: data.map((raw, index) => readLedgerRow(raw, index, place, currency)), hasMore }
 }
 
 function readLedgerRow(
-  raw: Record<string, unknown>,
+  raw: Readonly<Record<string, unknown>>,
   index: number,
   place: string,
   currency: Currency,
 ): LedgerRow {
-  const row = read(ledgerRow, raw, `${place}: ${rowName(raw, index)}`)
+  const row = read(ledgerRow, raw, () => `${place}: ${rowName(raw, index)}`)
   const named = row.currency
   return {
     parsed: {
       id: row.id,
-      merchantId: row.merchant_id,
+      merchantId: row.merchant_id ?? null,
       kind: row.kind,
       currency:
         typeof named === 'string' && /^[A-Za-z]{3}$/.test(named) ? named.toUpperCase() : currency,
       amountMinor: BigInt(row.amount),
-      feeMinor: BigInt(row.merchant_fee),
+      feeMinor: BigInt(row.merchant_fee ?? 0),
       netMinor: BigInt(row.net_amount),
-      paymentId: row.payment_id,
-      refundId: row.refund_id,
-      payoutId: row.payout_id,
+      paymentId: row.payment_id ?? null,
+      refundId: row.refund_id ?? null,
+      payoutId: row.payout_id ?? null,
       includedInPayoutId: row.included_in_payout_id ?? null,
       createdS: row.created,
-      updatedS: row.updated,
-      availableOnS: row.available_on,
+      updatedS: row.updated ?? null,
+      availableOnS: row.available_on ?? null,
     },
     raw: storable(raw),
   }
@@ -155,7 +163,7 @@ function readLedgerRow(
 
 /** @throws UnavailableFault naming the payment and the field. */
 export function readPayment(body: unknown, place: string): Payment {
-  const found = read(payment, body, place)
+  const found = read(payment, body, () => place)
   return {
     id: found.id,
     purchaseAmountMinor: BigInt(found.purchase_amount),
@@ -185,18 +193,19 @@ export function readPaymentPage(body: unknown): Page<Payment> | null {
 
 /** @throws UnavailableFault naming the field. */
 export function readDataExport(body: unknown, place: string): DataExport {
-  const found = read(dataExport, body, place)
+  const found = read(dataExport, body, () => place)
   return { id: found.id, complete: found.complete, csvUrl: found.url_csv }
 }
 
-function read<T>(schema: z.ZodType<T>, body: unknown, place: string): T {
+/** @param place made only for a fault, as it is asked for with every row. */
+function read<T>(schema: z.ZodType<T>, body: unknown, place: () => string): T {
   const result = schema.safeParse(body)
   if (result.success) return result.data
   const [issue] = result.error.issues
   const path = issue?.path ?? []
   const field = path.length === 0 ? 'the answer' : path.map(String).join('.')
   throw new UnavailableFault(
-    `${place}: ${field} is ${shown(valueAt(body, path))}, ${issue?.message ?? 'something else was expected'}`,
+    `${place()}: ${field} is ${shown(valueAt(body, path))}, ${issue?.message ?? 'something else was expected'}`,
     {
       hint: 'Nothing of this answer was stored. Run the same command again; if it persists, the provider has changed its API: report the message above.',
     },
@@ -204,7 +213,7 @@ function read<T>(schema: z.ZodType<T>, body: unknown, place: string): T {
 }
 
 /** By id where it has one that can be shown, else by its place. */
-function rowName(raw: Record<string, unknown>, index: number): string {
+function rowName(raw: Readonly<Record<string, unknown>>, index: number): string {
   const { id: found } = raw
   return id.safeParse(found).success && typeof found === 'string'
     ? `row ${found}`
@@ -231,9 +240,11 @@ function shown(value: unknown): string {
 
 /**
  * The row as a value that Postgres' `jsonb` holds and gives back equal: without NUL characters and
- * halves of surrogate pairs, which it refuses, and without the minus of zero, which it drops.
+ * halves of surrogate pairs, which it refuses, and without the minus of zero, which it drops. Nearly
+ * every row is flat and plain already, and is taken as it is.
  */
 function storable(raw: object): object {
+  if (Object.values(raw).every(isPlain)) return raw
   const text = JSON.stringify(raw)
   const clean: unknown = JSON.parse(text, (_, value: unknown) =>
     typeof value === 'string'
@@ -241,4 +252,18 @@ function storable(raw: object): object {
       : value,
   )
   return clean !== null && typeof clean === 'object' ? clean : {}
+}
+
+/** True for what surely needs no mending; a whole surrogate pair is looked at again. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'string') return !/[\0\uD800-\uDFFF]/.test(value)
+  return (
+    value === null ||
+    typeof value === 'boolean' ||
+    (typeof value === 'number' && !isMinusZero(value))
+  )
+}
+
+function isMinusZero(value: number): boolean {
+  return Object.is(value, -0)
 }

@@ -116,6 +116,10 @@ export function createApi(options: ApiOptions): Api {
   function listRows(request: LoggedRequest, account: SandboxAccount): Answer {
     const { query } = request
     const kind = kindFilter(query['kind'])
+    const bound = ['created[min]', 'created[max]'].find((name) => query[name] !== undefined)
+    if (bound !== undefined && switches.createdRange === 'refused') {
+      throw invalid(bound, 'unknown_parameter', query[bound], 'Unknown parameter')
+    }
     const [from, to] =
       switches.createdRange === 'honoured'
         ? [whole(query, 'created[min]'), whole(query, 'created[max]')]

@@ -12,8 +12,8 @@ export interface SandboxSwitches {
   limitMin: number
   /** A `limit` below the least or above 100. */
   limitOutOfRange: 'refuse' | 'clamp'
-  /** Whether `created[min]` and `created[max]` filter balance transactions; both are inclusive. */
-  createdRange: 'honoured' | 'ignored'
+  /** Whether `created[min]` and `created[max]` filter balance transactions; both are inclusive. Refused: 400. */
+  createdRange: 'honoured' | 'ignored' | 'refused'
   /** A `starting_after` that no object has: 404, 400, a page without rows, or what sorts below it. */
   unknownCursor: 'not_found' | 'invalid' | 'empty_page' | 'lexicographic'
   /** Attributes that no documentation names, on rows and payments. */

@@ -1,0 +1,2 @@
+DROP INDEX "balance_transactions_payout_rows";--> statement-breakpoint
+CREATE INDEX "balance_transactions_payout_rows" ON "balance_transactions" USING btree ("entity","payout_id","id","created_s","net_minor","vanished_run_id") WHERE "balance_transactions"."kind" = 'from_payout';

@@ -1,0 +1,1 @@
+ALTER TABLE "export_lines" DROP CONSTRAINT "export_lines_entity_request_number_data_exports_entity_request_number_fk";
