@@ -1,7 +1,7 @@
 /** Requests of data exports, and the lines of those that were stored. */
 import { and, desc, eq, sql } from 'drizzle-orm'
 import type { EpochSeconds } from '../src/domain/day.ts'
-import { bulkUpsert } from './bulk.ts'
+import { bulkCopy } from './bulk-copy.ts'
 import type { Db, DbOrTx, Tx } from './client.ts'
 import { dataExports, exportLines } from './schema.ts'
 
@@ -127,18 +127,23 @@ export async function markExportStored(
     .where(isRequest(entity, requestNumber))
 }
 
+/**
+ * Stores lines of a request that has none yet, as they come.
+ * @returns how many.
+ */
 export async function saveExportLines(
   tx: Tx,
   entity: string,
   requestNumber: number,
-  lines: readonly NewExportLine[],
-): Promise<void> {
-  await bulkUpsert(
-    tx,
-    exportLines,
-    lines.map((line) => ({ ...line, entity, requestNumber })),
-    { conflict: ['entity', 'requestNumber', 'lineNumber'] },
-  )
+  batches: AsyncIterable<readonly NewExportLine[]>,
+): Promise<number> {
+  const [request] = await tx
+    .select({ requestNumber: dataExports.requestNumber })
+    .from(dataExports)
+    .where(isRequest(entity, requestNumber))
+    .for('key share')
+  if (request === undefined) throw new Error(`there is no request ${requestNumber} of ${entity}`)
+  return bulkCopy(tx, exportLines, { entity, requestNumber }, batches)
 }
 
 function isRequest(entity: string, requestNumber: number) {

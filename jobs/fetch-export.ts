@@ -22,11 +22,7 @@ import { dayOfInstant, type EpochSeconds, startOfDay, wallClock } from '../src/d
 import { InputFault, UnavailableFault } from '../src/errors.ts'
 import type { Progress } from '../src/progress.ts'
 import { type ProviderClient, RefusedRequest } from '../src/provider/client.ts'
-import {
-  copyWithoutCustomers,
-  type ExportLine,
-  readExportFile,
-} from '../src/provider/export-file.ts'
+import { type ExportLine, readExportFile } from '../src/provider/export-file.ts'
 import {
   createDownloader,
   type Downloader,
@@ -197,19 +193,28 @@ async function complete(
   const archivedAs = archiveName(args.entity, asked.exportId)
   const path = join(args.dataDir, archivedAs)
   const downloaded = `${path}.part`
+  const kept = `${path}.kept`
   await mkdir(dirname(path), { recursive: true })
   try {
     const target = { path: downloaded, bytesMax: FILE_BYTES_MAX }
     const { client, downloader = createDownloader() } = deps
     const { sha256 } = await downloadExportCsv(client, downloader, ready, target)
-    const readFrom = await archive(downloaded, path, args.keepCustomerData)
-    const file = { path: readFrom, archivedAs, sha256 }
+    const isKeptAsItCame = args.keepCustomerData
+    if (isKeptAsItCame) await archive(downloaded, path)
+    const file: DownloadedExport = {
+      // A fault must name the lines of the file as it came, so that is the one to read.
+      path: isKeptAsItCame ? path : downloaded,
+      archivedAs,
+      sha256,
+      archiving: isKeptAsItCame ? null : { copy: kept, done: () => archive(kept, path) },
+    }
     const rows = await storeLines(deps, args, asked, file, (lines) => step.advance(lines))
     step.done(`${rows} rows`)
     const { requestNumber, exportId } = asked
     return { requestNumber, exportId, sha256, rows, archivedAs, reused: false }
   } finally {
     await rm(downloaded, { force: true })
+    await rm(kept, { force: true })
   }
 }
 
@@ -238,20 +243,10 @@ function notComplete(entity: string, exportId: string, timeoutSeconds: number): 
   )
 }
 
-/**
- * Under its final name only when it is whole and on the disk.
- * @returns the path at which the file stands as it came: a fault must name its lines, not the copy's.
- */
-async function archive(downloaded: string, path: string, asItCame: boolean): Promise<string> {
-  const kept = `${path}.kept`
-  try {
-    if (!asItCame) await copyWithoutCustomers(downloaded, kept)
-    await rename(asItCame ? downloaded : kept, path)
-    await syncFolder(dirname(path))
-    return asItCame ? path : downloaded
-  } finally {
-    await rm(kept, { force: true })
-  }
+/** Under its final name a file stands only when it is whole and on the disk. */
+async function archive(whole: string, path: string): Promise<void> {
+  await rename(whole, path)
+  await syncFolder(dirname(path))
 }
 
 /** Makes the new name durable; systems that cannot open a folder do that on their own. */
@@ -265,34 +260,50 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+interface DownloadedExport {
+  readonly path: string
+  readonly archivedAs: string
+  /** Of the file as it came. */
+  readonly sha256: string
+  /** Where to write a copy without customers, and what to do once it is whole; null: there is no need. */
+  readonly archiving: { readonly copy: string; readonly done: () => Promise<void> } | null
+}
+
 /** All lines or none, together with the state that says they are there. */
 async function storeLines(
   { db }: FetchExportDeps,
   args: FetchExportArgs,
   { bounds, requestNumber, exportId }: AskedExport,
-  file: { path: string; archivedAs: string; sha256: string },
+  { path, archivedAs, sha256, archiving }: DownloadedExport,
   onLines: (lines: number) => void,
 ): Promise<number> {
-  const { path, archivedAs, sha256 } = file
   const isOfPeriod = periodTest(bounds)
+  let dated = 0
+  let ofPeriod = 0
+  async function* counted(): AsyncGenerator<ExportLine[]> {
+    const options = archiving === null ? {} : { copyTo: archiving.copy }
+    for await (const lines of readExportFile(
+      path,
+      `data export ${exportId} (${archivedAs})`,
+      options,
+    )) {
+      dated += lines.filter(({ createdLocal }) => createdLocal !== null).length
+      ofPeriod += lines.filter(isOfPeriod).length
+      yield lines
+      onLines(lines.length)
+    }
+  }
   try {
     return await db.transaction(async (tx) => {
-      let rows = 0
-      let dated = 0
-      let ofPeriod = 0
-      for await (const lines of readExportFile(path, `data export ${exportId} (${archivedAs})`)) {
-        await saveExportLines(tx, args.entity, requestNumber, lines)
-        rows += lines.length
-        dated += lines.filter(({ createdLocal }) => createdLocal !== null).length
-        ofPeriod += lines.filter(isOfPeriod).length
-        onLines(lines.length)
-      }
+      const rows = await saveExportLines(tx, args.entity, requestNumber, counted())
       if (dated > 0 && ofPeriod === 0) throw foreignPeriod(archivedAs, bounds, dated)
+      await archiving?.done()
       await markExportStored(tx, args.entity, requestNumber, { archivedAs, sha256, rows })
       return rows
     })
   } catch (error) {
     if (error instanceof InputFault) {
+      await archiving?.done()
       await markExportFailed(db, args.entity, requestNumber, archivedAs)
     }
     throw error

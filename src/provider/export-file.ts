@@ -1,12 +1,8 @@
-/**
- * The CSV file of an accounting export. The provider promises labels, not positions, and says
- * neither which delimiter nor which encoding it writes: both are found out.
- */
+/** The CSV file of an accounting export: the provider promises labels, not positions. */
 import { open } from 'node:fs/promises'
-import { createReadStream } from 'node:fs'
-import { CsvError, parse, type Parser } from 'csv-parse'
 import { stringify } from 'csv-stringify/sync'
 import { InputFault } from '../errors.ts'
+import { type CsvRecord, recordsOf, refusal } from './export-records.ts'
 
 /** One line of an accounting export. Amounts are signed minor units as the file has them. */
 export interface ExportLine {
@@ -45,15 +41,28 @@ const LABELS: Readonly<Record<Field, string>> = {
 /** What no comparison needs; every other documented label must be there. */
 const OPTIONAL_FIELDS: ReadonlySet<Field> = new Set(['installments'])
 
-const BATCH_LINES = 5_000
-const HEAD_BYTES = 64 * 1024
-const RECORD_CHARACTERS_MAX = 1_000_000
 const SHOWN_CHARACTERS_MAX = 40
+
+const CENTS = /^[+-]?\d{1,17}$/
+const ID = /^[!-~]{1,200}$/
+const MOMENT = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/
 
 /** Words of a normalised label that promise something about a person. */
 const PERSONAL_LABEL =
   /\b(noms?|prenoms?|names?|surname|clients?|customers?|acheteurs?|buyers?|e ?mails?|mails?|courriel|telephone|tel|phone|mobile|portable|adresses?|addresse?s?|rue|street|ville|city|postal|postcode|zip|naissance|birth\w*|iban|bic|ip)\b/
 const EMAIL_ADDRESS = /[^\s@]@[^\s@]+\.[^\s@]/
+
+export interface ReadOptions {
+  /**
+   * Where a copy is written on the way, without what the file says of customers: cells of columns
+   * whose label promises something about a person, and e-mail addresses wherever they stand in
+   * columns that are not documented. The copy has the same lines and columns, in UTF-8 with commas,
+   * readable by its owner only. It is on the disk when the reading has come to its end, be it that of
+   * an `InputFault`: of a file that cannot be read it has what comes before that place; a line whose
+   * cells cannot be told apart is left empty.
+   */
+  readonly copyTo?: string
+}
 
 /**
  * Lines of an export file in batches, in the file's order. A file with a header and no line is
@@ -62,178 +71,100 @@ const EMAIL_ADDRESS = /[^\s@]@[^\s@]+\.[^\s@]/
  * @throws InputFault naming file, line, column and value for anything that cannot be read; what
  * was given out before then must not be kept.
  */
-export async function* readExportFile(path: string, name: string): AsyncGenerator<ExportLine[]> {
-  let columns: Columns | null = null
-  let batch: ExportLine[] = []
-  for await (const record of recordsOf(path, name)) {
-    if (columns === null) {
-      columns = columnsOf(record.cells, name)
-      continue
-    }
-    batch.push(readLine(record, columns, name))
-    if (batch.length >= BATCH_LINES) {
-      yield batch
-      batch = []
-    }
+export async function* readExportFile(
+  path: string,
+  name: string,
+  { copyTo }: ReadOptions = {},
+): AsyncGenerator<ExportLine[]> {
+  const copy = copyTo === undefined ? null : await openCopy(copyTo)
+  const file = recordsOf(path, name)
+  const next = async (): Promise<CsvRecord[] | null> => {
+    const { value, done } = await file.next()
+    if (done === true) return null
+    await copy?.add(value)
+    return value
   }
-  if (columns === null) throw refusal(name, 'holds no line of labels')
-  if (batch.length > 0) yield batch
+  try {
+    yield* linesOf(next, name)
+    await copy?.finish()
+  } catch (error) {
+    if (copy !== null && error instanceof InputFault) {
+      await readOn(next)
+      await copy.finish()
+    }
+    throw error
+  } finally {
+    await file.return(undefined)
+    await copy?.close()
+  }
 }
 
-/**
- * Copies an export file without what it says of customers: cells of columns whose label promises
- * something about a person, and e-mail addresses wherever they stand in columns that are not
- * documented. The copy has the same lines and columns, in UTF-8 with commas, readable by its owner
- * only and on the disk when this returns. Of a file that cannot be read it has what comes before the
- * fault; a line whose cells cannot be told apart is left empty.
- */
-export async function copyWithoutCustomers(from: string, to: string): Promise<void> {
-  const copy = await open(to, 'w', 0o600)
-  try {
-    let labels: readonly string[] | null = null
-    let batch: (readonly string[])[] = []
-    try {
-      for await (const { cells } of recordsOf(from, from)) {
-        if (labels === null) {
-          labels = cells.map(normalised)
-          // Where no column is known, it cannot be told which ones are personal.
-          if (!labels.some(isDocumented)) break
-          batch.push(cells)
-          continue
-        }
-        batch.push(withoutCustomer(cells, labels))
-        if (batch.length >= BATCH_LINES) {
-          await copy.writeFile(stringify(batch))
-          batch = []
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof InputFault)) throw error
-    }
-    await copy.writeFile(stringify(batch))
-    await copy.sync()
-  } finally {
-    await copy.close()
+type NextRecords = () => Promise<CsvRecord[] | null>
+
+async function* linesOf(next: NextRecords, name: string): AsyncGenerator<ExportLine[]> {
+  const [labels, ...first] = (await next()) ?? []
+  if (labels === undefined) throw refusal(name, 'holds no line of labels')
+  const columns = columnsOf(labels.cells, name)
+  for (let records: CsvRecord[] | null = first; records !== null; records = await next()) {
+    const lines = records.map((record) => readLine(record, columns, name))
+    if (lines.length > 0) yield lines
   }
 }
+
+/** To the end of the file, or to where it cannot be read: the first fault is the one to tell. */
+async function readOn(next: NextRecords): Promise<void> {
+  try {
+    while ((await next()) !== null);
+  } catch (error) {
+    if (!(error instanceof InputFault)) throw error
+  }
+}
+
+/** A copy without customers while it is being written. */
+interface Copy {
+  /** Records as they follow in the file, the labels first. */
+  add(records: readonly CsvRecord[]): Promise<void>
+  /** All that was added is on the disk after this. */
+  finish(): Promise<void>
+  close(): Promise<void>
+}
+
+async function openCopy(path: string): Promise<Copy> {
+  const file = await open(path, 'w', 0o600)
+  let rules: readonly CellRule[] | null = null
+  const copied = ({ cells }: CsvRecord): readonly string[] => {
+    if (rules !== null) return withoutCustomer(cells, rules)
+    rules = cells.map((label) => cellRule(normalised(label)))
+    return cells
+  }
+  return {
+    async add(records) {
+      const rows = records.map(copied)
+      // Where no column is known, it cannot be told which ones are personal.
+      if (rules?.includes('keep') === true) await file.writeFile(stringify(rows))
+    },
+    finish: () => file.sync(),
+    close: () => file.close(),
+  }
+}
+
+/** What becomes of a column's cells in the copy; `check` for an e-mail address. */
+type CellRule = 'keep' | 'check' | 'drop'
 
 const DOCUMENTED_LABELS: ReadonlySet<string> = new Set(Object.values(LABELS).map(normalised))
 
-function isDocumented(label: string): boolean {
-  return DOCUMENTED_LABELS.has(label)
+function cellRule(label: string): CellRule {
+  if (DOCUMENTED_LABELS.has(label)) return 'keep'
+  return isPersonal(label) ? 'drop' : 'check'
 }
 
-function withoutCustomer(cells: readonly string[], labels: readonly string[]): readonly string[] {
-  if (cells.length !== labels.length) return ['']
+function withoutCustomer(cells: readonly string[], rules: readonly CellRule[]): readonly string[] {
+  if (cells.length !== rules.length) return ['']
   return cells.map((cell, place) => {
-    const label = labels[place] ?? ''
-    if (isDocumented(label)) return cell
-    return isPersonal(label) || EMAIL_ADDRESS.test(cell) ? '' : cell
+    const rule = rules[place]
+    if (rule === 'keep') return cell
+    return rule === 'drop' || EMAIL_ADDRESS.test(cell) ? '' : cell
   })
-}
-
-interface CsvRecord {
-  readonly cells: readonly string[]
-  readonly line: number
-}
-
-/** Every record of a file, the labels first. Faults of the file are told as `InputFault`. */
-async function* recordsOf(path: string, name: string): AsyncGenerator<CsvRecord> {
-  const head = await readHead(path)
-  if (head.byteLength === 0) throw refusal(name, 'is empty: not even the line of labels is there')
-  const encoding = encodingOf(head)
-  const parser = parse({
-    delimiter: delimiterOf(firstLine(head, encoding)),
-    info: true,
-    relax_column_count: true,
-    skip_empty_lines: true,
-    max_record_size: RECORD_CHARACTERS_MAX,
-  })
-  const reading = feed(parser, path, encoding, name)
-  try {
-    yield* records(parser)
-  } catch (error) {
-    throw error instanceof CsvError ? unreadable(error, name) : error
-  } finally {
-    parser.destroy()
-    await reading
-  }
-}
-
-async function* records(parser: Parser): AsyncGenerator<CsvRecord> {
-  for await (const given of parser as AsyncIterable<{
-    record: string[]
-    info: { lines: number }
-  }>) {
-    yield { cells: given.record, line: given.info.lines }
-  }
-}
-
-/** Decodes the file into the parser; a fault of the file ends the parser with it. */
-async function feed(parser: Parser, path: string, encoding: string, name: string): Promise<void> {
-  const decoder = new TextDecoder(encoding, { fatal: true })
-  const file = createReadStream(path)
-  try {
-    for await (const chunk of file as AsyncIterable<Uint8Array>) {
-      if (parser.destroyed) return
-      if (!parser.write(decoder.decode(chunk, { stream: true }))) await drained(parser)
-    }
-    if (parser.destroyed) return
-    parser.end(decoder.decode())
-  } catch (error) {
-    parser.destroy(
-      error instanceof TypeError
-        ? refusal(name, `is not ${encoding.toUpperCase()} text throughout, as its first lines are`)
-        : error instanceof Error
-          ? error
-          : new Error('reading the export failed'),
-    )
-  } finally {
-    file.destroy()
-  }
-}
-
-function drained(parser: Parser): Promise<void> {
-  return new Promise((resolve) => {
-    const go = (): void => {
-      parser.off('drain', go).off('close', go)
-      resolve()
-    }
-    parser.once('drain', go).once('close', go)
-  })
-}
-
-async function readHead(path: string): Promise<Uint8Array> {
-  const file = await open(path)
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
-    return buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
-  }
-}
-
-/** By its mark, else UTF-8 where the head is that, else what French spreadsheets write. */
-function encodingOf(head: Uint8Array): string {
-  if (head[0] === 0xff && head[1] === 0xfe) return 'utf-16le'
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
-    return 'utf-8'
-  } catch {
-    return 'windows-1252'
-  }
-}
-
-function firstLine(head: Uint8Array, encoding: string): string {
-  const text = new TextDecoder(encoding).decode(head, { stream: true })
-  return /^[^\r\n]*/.exec(text)?.[0] ?? ''
-}
-
-/** No documented label contains a comma or a semicolon, so the more frequent one divides them. */
-function delimiterOf(line: string): string {
-  const count = (character: string): number => line.split(character).length - 1
-  const [best = ','] = [',', ';', '\t'].sort((a, b) => count(b) - count(a))
-  return best
 }
 
 /** Label without its accents of case, apostrophe, letter and blanks: what identifies a column. */
@@ -274,7 +205,9 @@ function columnsOf(labels: readonly string[], name: string): Columns {
   const extra = names.flatMap((label, place) =>
     known.has(place) || isPersonal(label) ? [] : [place],
   )
-  return { count: labels.length, labels, at, extra }
+  // Neither Postgres' text nor its JSON holds a NUL character.
+  const storable = labels.map((label) => label.replaceAll('\0', ''))
+  return { count: labels.length, labels: storable, at, extra }
 }
 
 const FIELDS = [
@@ -297,6 +230,15 @@ function isPersonal(label: string): boolean {
   return PERSONAL_LABEL.test(label.replace(/[^\p{Letter}\p{Number}]+/gu, ' '))
 }
 
+/** A line being read, and the way to its cells. */
+interface LineRead {
+  readonly cells: readonly string[]
+  readonly line: number
+  readonly columns: Columns
+  /** Of the file, for messages. */
+  readonly name: string
+}
+
 function readLine({ cells, line }: CsvRecord, columns: Columns, name: string): ExportLine {
   if (cells.length !== columns.count) {
     throw refusal(
@@ -304,46 +246,60 @@ function readLine({ cells, line }: CsvRecord, columns: Columns, name: string): E
       `line ${line} has ${cells.length} cells, ${columns.count} were expected as in the line of labels: the file may have been cut off`,
     )
   }
-  const text = (field: Field): string => (cells[columns.at[field]] ?? '').trim()
-  const optional = (field: Field): string | null => text(field) || null
-  const bad = (field: Field, expected: string): InputFault =>
-    refusal(
-      name,
-      `line ${line}, column “${LABELS[field]}”: “${shown(text(field))}” was found, ${expected} was expected`,
-    )
-  const cents = (field: Field): bigint => {
-    if (!/^[+-]?\d{1,17}$/.test(text(field))) throw bad(field, 'a whole number of cents')
-    return BigInt(text(field))
-  }
-  const idOf = (field: Field): string | null => {
-    const found = optional(field)
-    if (found !== null && !/^[!-~]{1,200}$/.test(found)) throw bad(field, 'an id')
-    return found
-  }
-  const balanceTransactionId = idOf('balanceTransactionId')
-  if (balanceTransactionId === null) throw bad('balanceTransactionId', 'an id')
-  const createdLocal = optional('createdLocal')
-  if (createdLocal !== null && !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(createdLocal)) {
-    throw bad('createdLocal', 'a moment as YYYY-MM-DD hh:mm:ss')
-  }
+  const read: LineRead = { cells, line, columns, name }
+  const balanceTransactionId = idIn(read, 'balanceTransactionId')
+  if (balanceTransactionId === null) throw unfit(read, 'balanceTransactionId', 'an id')
   return {
     lineNumber: line,
     balanceTransactionId,
-    createdLocal,
-    grossMinor: cents('grossMinor'),
-    feeMinor: cents('feeMinor'),
-    netMinor: cents('netMinor'),
-    vatMinor: optional('vatMinor') === null ? null : cents('vatMinor'),
-    installments: installmentsOf(text('installments')),
-    paymentId: idOf('paymentId'),
-    refundId: idOf('refundId'),
+    createdLocal: momentIn(read, 'createdLocal'),
+    grossMinor: centsIn(read, 'grossMinor'),
+    feeMinor: centsIn(read, 'feeMinor'),
+    netMinor: centsIn(read, 'netMinor'),
+    vatMinor: textIn(read, 'vatMinor') === '' ? null : centsIn(read, 'vatMinor'),
+    installments: installmentsOf(textIn(read, 'installments')),
+    paymentId: idIn(read, 'paymentId'),
+    refundId: idIn(read, 'refundId'),
     extra: extraOf(cells, columns),
   }
 }
 
+/** Empty where the file has no such column. */
+function textIn({ cells, columns }: LineRead, field: Field): string {
+  return (cells[columns.at[field]] ?? '').trim()
+}
+
+function centsIn(read: LineRead, field: Field): bigint {
+  const text = textIn(read, field)
+  if (!CENTS.test(text)) throw unfit(read, field, 'a whole number of cents')
+  return BigInt(text)
+}
+
+function idIn(read: LineRead, field: Field): string | null {
+  const text = textIn(read, field)
+  if (text === '') return null
+  if (!ID.test(text)) throw unfit(read, field, 'an id')
+  return text
+}
+
+function momentIn(read: LineRead, field: Field): string | null {
+  const text = textIn(read, field)
+  if (text === '') return null
+  if (!MOMENT.test(text)) throw unfit(read, field, 'a moment as YYYY-MM-DD hh:mm:ss')
+  return text
+}
+
+function unfit(read: LineRead, field: Field, expected: string): InputFault {
+  const found = shown(textIn(read, field))
+  return refusal(
+    read.name,
+    `line ${read.line}, column “${LABELS[field]}”: “${found}” was found, ${expected} was expected`,
+  )
+}
+
 /** Nothing is proved with it, so a plan written in another way is no reason to refuse the file. */
-function installmentsOf(cell: string): number | null {
-  return /^\d{1,4}$/.test(cell) ? Number(cell) : null
+function installmentsOf(text: string): number | null {
+  return /^\d{1,4}$/.test(text) ? Number(text) : null
 }
 
 function extraOf(cells: readonly string[], columns: Columns): Record<string, string> {
@@ -355,21 +311,6 @@ function extraOf(cells: readonly string[], columns: Columns): Record<string, str
     extra[columns.labels[place] ?? ''] = cell.replaceAll('\0', '')
   }
   return extra
-}
-
-function unreadable(error: CsvError, name: string): InputFault {
-  const line = typeof error['lines'] === 'number' ? `line ${error['lines']} ` : ''
-  const why =
-    error.code === 'CSV_QUOTE_NOT_CLOSED'
-      ? 'begins a quotation that never ends: the file may have been cut off'
-      : `cannot be read as CSV (${error.code})`
-  return refusal(name, `${line}${why}`)
-}
-
-function refusal(name: string, what: string): InputFault {
-  return new InputFault(`${name} ${what}`.replace(`${name} line`, `${name}, line`), {
-    hint: 'Nothing of this export was taken. Run the same command again: a new export is asked for. If it persists, the provider has changed the file: report the message above.',
-  })
 }
 
 function shown(text: string): string {

@@ -52,6 +52,7 @@ interface FetchOptions {
   timeoutSeconds?: number
   entity?: string
   keepCustomerData?: boolean
+  onLines?: () => void
 }
 
 async function newRun(): Promise<number> {
@@ -69,11 +70,15 @@ async function fetch(options: FetchOptions = {}): Promise<ExportFetch> {
     nowMs += waitMs
   }
   sandbox.requests.length = 0
+  const { onLines = () => undefined } = options
   return fetchExport(
     {
       db: database.db,
       client: options.client ?? clientOf(sandbox.url),
-      progress: silentProgress,
+      progress: {
+        ...silentProgress,
+        step: () => ({ advance: onLines, done: () => undefined }),
+      },
       now: () => nowMs,
       sleep,
       downloader: createDownloader({ sleep: async () => undefined }),
@@ -328,7 +333,7 @@ describe('the next night', () => {
     expect(await states()).toEqual(['failed', 'stored'])
   })
 
-  test('after a kill while the file was being stored has no half of it', async () => {
+  test('after a kill while the provider was at work takes up where that was', async () => {
     const client = clientOf(sandbox.url)
     await expect(
       fetch({ client: { ...client, getJson: () => Promise.reject(new Error('killed')) } }),
@@ -336,30 +341,67 @@ describe('the next night', () => {
     expect(await states()).toEqual(['pending'])
     const { rows } = await fetch()
     expect(posts()).toBe(0)
-    const [count] = await database.db
-      .select({ lines: sql<number>`count(*)::int` })
-      .from(exportLines)
-    expect(count?.lines).toBe(rows)
+    expect(await countLines()).toBe(rows)
+  })
+
+  test('after the database gave up in the middle of the file has no half of it', async () => {
+    const rows = 60_000
+    instead(manyLines(rows))
+    const cancelled: Promise<number>[] = []
+    const onLines = (): void => {
+      if (cancelled.length > 0) return
+      const cancelling = database.db
+        .execute(
+          sql`select pg_cancel_backend(pid) from pg_stat_activity
+            where datname = current_database() and query like 'copy %'`,
+        )
+        .then(({ count }) => count)
+      cancelled.push(cancelling)
+    }
+    await expect(fetch({ onLines })).rejects.toMatchObject({ cause: { code: '57014' } })
+    expect(await Promise.all(cancelled)).toEqual([1])
+    expect(await states()).toEqual(['pending'])
+    expect(await countLines()).toBe(0)
+    expect(await readdir(join(dataDir, 'archive/shop'))).toEqual([])
+    instead(manyLines(rows))
+    expect(await fetch()).toMatchObject({ rows, reused: false })
+    expect(posts()).toBe(0)
+    expect(await states()).toEqual(['stored'])
+    expect(await countLines()).toBe(rows)
   })
 })
 
+const LABELS_LINE =
+  "Créée (Heure Europe/Paris),Montant brut (centimes),Frais Alma (centimes),Montant net (centimes),Montant TVA (centimes),Nombre d'échéances,Nom client,Email client,Identifiant ligne comptable,Identifiant paiement,Identifiant remboursement"
+
+/** The file of the next export, whatever was asked for. */
+function instead(body: string): void {
+  sandbox.script({
+    host: 'export',
+    times: 1,
+    fault: {
+      do: 'answer',
+      with: () => ({ status: 200, headers: { 'content-type': 'text/csv' }, body }),
+    },
+  })
+}
+
+function manyLines(count: number): string {
+  const sales = Array.from(
+    { length: count },
+    (_, at) => `2024-03-12 10:00:00,100,4,96,1,3,A,a@example.com,balance_txn_${at},payment_${at},`,
+  )
+  return [LABELS_LINE, ...sales, ''].join('\n')
+}
+
+async function countLines(): Promise<number> {
+  const [count] = await database.db.select({ lines: sql<number>`count(*)::int` }).from(exportLines)
+  return count?.lines ?? 0
+}
+
 describe('a file that is not what was asked for', () => {
-  const instead = (change: (csv: string) => string): void => {
-    sandbox.script({
-      host: 'export',
-      times: 1,
-      fault: {
-        do: 'answer',
-        with: () => ({
-          status: 200,
-          headers: { 'content-type': 'text/csv' },
-          body: change(FILE),
-        }),
-      },
-    })
-  }
   const FILE = [
-    "Créée (Heure Europe/Paris),Montant brut (centimes),Frais Alma (centimes),Montant net (centimes),Montant TVA (centimes),Nombre d'échéances,Nom client,Email client,Identifiant ligne comptable,Identifiant paiement,Identifiant remboursement",
+    LABELS_LINE,
     '2024-03-12 10:00:00,100,4,96,1,3,A,a@example.com,balance_txn_1,payment_1,',
     '2024-03-13 10:00:00,100,4,96,1,3,A,a@example.com,balance_txn_2,payment_2,',
     '',
@@ -386,7 +428,7 @@ describe('a file that is not what was asked for', () => {
   ])(
     'that %s is refused whole, kept as evidence, and asked for anew the next time',
     async (_, change, expected) => {
-      instead(change)
+      instead(change(FILE))
       const fault: unknown = await fetch().catch((error: unknown) => error)
       expect(fault).toBeInstanceOf(InputFault)
       expect(String(fault)).toMatch(expected)
@@ -401,15 +443,33 @@ describe('a file that is not what was asked for', () => {
     },
   )
 
+  test('late in it: what was read before is not stored, and the evidence goes to its end', async () => {
+    const many = manyLines(20_000)
+    instead(
+      many.replace(
+        '100,4,96,1,3,A,a@example.com,balance_txn_19000,',
+        '1,00,4,96,1,3,A,a@example.com,balance_txn_19000,',
+      ),
+    )
+    await expect(fetch()).rejects.toThrow(/line 19002 has 12 cells, 11 were expected/)
+    expect(await countLines()).toBe(0)
+    const [evidence = ''] = await readdir(join(dataDir, 'archive/shop'))
+    const kept = await readFile(join(dataDir, 'archive/shop', evidence), 'utf8')
+    const copied = kept.trimEnd().split('\n')
+    expect(copied).toHaveLength(20_001)
+    expect(copied[19_001]).toBe('')
+    expect(copied.at(-1)).toContain('balance_txn_19999')
+  })
+
   test('with labels and not a line is legal', async () => {
-    instead((csv) => `${csv.split('\n')[0] ?? ''}\n`)
+    instead(`${LABELS_LINE}\n`)
     expect(await fetch()).toMatchObject({ rows: 0 })
   })
 
   test('a ledger that is stored is never touched by it', async () => {
     await sync()
     const before = await database.db.select().from(balanceTransactions)
-    instead(() => 'nonsense')
+    instead('nonsense')
     await fetch().catch(() => undefined)
     expect(await database.db.select().from(balanceTransactions)).toEqual(before)
   })
