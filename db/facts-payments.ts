@@ -4,10 +4,10 @@ import { groupBy } from '../src/domain/collections.ts'
 import type { FeeFacts, LookedUpPayment } from '../src/domain/facts.ts'
 import { contractFee, type FeeContract } from '../src/domain/fee-contract.ts'
 import type { DbOrTx } from './client.ts'
-import { knownRows, type LedgerView, rowColumns } from './facts-ledger.ts'
-import { balanceTransactions as rows, paymentRefunds, payments } from './schema.ts'
+import { knownRows, type LedgerView, rowColumns, unsettledPayments } from './facts-ledger.ts'
+import { balanceTransactions as rows, feeDifferences, paymentRefunds, payments } from './schema.ts'
 
-/** Payments that have refunds, that a refund row names, or that the provider does not know. */
+/** Payments that have refunds or that a row with a refund names; those long settled left out. */
 export async function loadLookedUpPayments(
   db: DbOrTx,
   view: LedgerView,
@@ -20,13 +20,7 @@ export async function loadLookedUpPayments(
       plan: payments.plan,
     })
     .from(payments)
-    .where(
-      and(
-        eq(payments.entity, view.entity),
-        sql`(exists (select 1 from ${paymentRefunds} where ${paymentRefunds.entity} = ${payments.entity} and ${paymentRefunds.paymentId} = ${payments.id})
-          or exists (select 1 from ${rows} where ${rows.entity} = ${payments.entity} and ${rows.paymentId} = ${payments.id} and ${rows.refundId} is not null))`,
-      ),
-    )
+    .where(and(eq(payments.entity, view.entity), sql`${payments.id} in ${unsettledPayments(view)}`))
     .orderBy(asc(payments.id))
   const refunds = await db
     .select({
@@ -40,6 +34,7 @@ export async function loadLookedUpPayments(
       and(
         eq(paymentRefunds.entity, view.entity),
         sql`${paymentRefunds.createdS} < ${view.asOfEndS}`,
+        sql`${paymentRefunds.paymentId} in ${unsettledPayments(view)}`,
       ),
     )
     .orderBy(
@@ -74,9 +69,17 @@ export async function loadFeeFacts(
   if (contract === null) return []
   const sales = await db
     .select({ row: rowColumns, plan: payments.plan })
-    .from(rows)
+    .from(feeDifferences)
+    .innerJoin(rows, and(eq(rows.entity, feeDifferences.entity), eq(rows.id, feeDifferences.id)))
     .innerJoin(payments, and(eq(payments.entity, rows.entity), eq(payments.id, rows.paymentId)))
-    .where(and(knownRows(view), eq(rows.kind, 'from_transaction'), isNotNull(payments.plan)))
+    .where(
+      and(
+        eq(feeDifferences.entity, view.entity),
+        knownRows(view),
+        eq(rows.kind, 'from_transaction'),
+        isNotNull(payments.plan),
+      ),
+    )
     .orderBy(asc(rows.id))
   return sales.flatMap(({ row, plan }) => {
     const expectedFeeMinor = plan === null ? null : contractFee(contract, plan, row.amountMinor)

@@ -9,6 +9,7 @@ import {
   type StandingClose,
 } from '../db/closes.ts'
 import { entitySetOf, findLastReport } from '../db/period-reports.ts'
+import type { RunLock } from '../db/run-lock.ts'
 import { discrepanciesCsv } from '../reports/discrepancies.ts'
 import { openItemsCsv } from '../reports/open-items.ts'
 import { refundsCsv } from '../reports/refunds.ts'
@@ -22,7 +23,7 @@ import { reconcile } from '../src/domain/reconcile.ts'
 import { ControlTotalsFault, EXIT, type ExitCode, UsageFault } from '../src/errors.ts'
 import type { CloseFlags, CommandIo, ReopenFlags } from './command.ts'
 import { useDatabase, withRun } from './compose.ts'
-import { gatherFacts } from './gather-facts.ts'
+import { judgeStored } from './gather-facts.ts'
 import { reconcilePeriod } from './reconcile.ts'
 
 /**
@@ -45,11 +46,11 @@ export async function closeCommand(
   }
   const opened = await useDatabase(config, io)
   const args = { command: 'close', period: period.label, asOf, dryRun: false }
-  return withRun(opened, args, async (db, runId, assertAlone) => {
+  return withRun(opened, args, async (db, runId, assertAlone, lock) => {
     const standing = await findStandingClose(db, period.label)
     if (standing !== null) throw closedAlready(standing, config)
     await refuseIfNotTied(db, config, { period, asOf })
-    const context = { config, flags, asOf, runId, io, assertAlone }
+    const context = { config, flags, asOf, runId, io, assertAlone, lock }
     const report = await reportToSign(db, context)
     await assertAlone()
     await db.transaction((tx) =>
@@ -77,6 +78,7 @@ interface CloseContext {
   readonly runId: number
   readonly io: CommandIo
   readonly assertAlone: () => Promise<void>
+  readonly lock: RunLock
 }
 
 function closedAlready({ label, closedBy, closedS }: StandingClose, config: Config): UsageFault {
@@ -92,7 +94,7 @@ interface PeriodAsOf {
 }
 
 async function reconcileStored(db: Db, config: Config, { period, asOf }: PeriodAsOf) {
-  return reconcile(await gatherFacts(db, { config, entities: config.entities, period, asOf }))
+  return (await judgeStored(db, { config, entities: config.entities, period, asOf })).reconciliation
 }
 
 async function refuseIfNotTied(db: Db, config: Config, wanted: PeriodAsOf): Promise<void> {
@@ -136,7 +138,7 @@ async function reportToSign(db: Db, context: CloseContext): Promise<SoundReport>
 
 async function writeAnew(
   db: Db,
-  { config, flags, runId, io, assertAlone }: CloseContext,
+  { config, flags, runId, io, assertAlone, lock }: CloseContext,
   asOf: Day,
 ): Promise<void> {
   const { period, out } = flags
@@ -147,6 +149,7 @@ async function writeAnew(
     runId,
     io,
     assertAlone,
+    lock,
     flags: {
       period,
       out,
@@ -159,6 +162,8 @@ async function writeAnew(
       dryRun: false,
       json: false,
       failOnDiscrepancy: false,
+      workers: null,
+      full: false,
     },
   })
 }

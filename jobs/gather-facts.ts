@@ -1,5 +1,8 @@
-/** Everything that is stored and known as of a day, gathered for the core. */
-import type { DbOrTx } from '../db/client.ts'
+/**
+ * Everything that is stored and known as of a day, gathered for the core from what is proved of it;
+ * what changed since the last proof is proved first.
+ */
+import type { Db } from '../db/client.ts'
 import { loadBankEntries, loadBankStatements } from '../db/bank.ts'
 import { loadExportFacts } from '../db/facts-exports.ts'
 import {
@@ -11,6 +14,7 @@ import {
   loadOpenRows,
   loadPayouts,
   loadRefundRows,
+  loadRefundRowsOfNets,
   loadRepeatedRows,
   loadResidualRows,
   loadRowChanges,
@@ -20,12 +24,15 @@ import { loadFeeFacts, loadLookedUpPayments } from '../db/facts-payments.ts'
 import { loadLateEntries, loadLateRows } from '../db/closes.ts'
 import { loadDecisions } from '../db/decisions.ts'
 import { findKnownSince } from '../db/ledger-ranges.ts'
+import { proveLedger } from '../db/proofs.ts'
 import { loadPinnedMatches, loadRevokedMatches } from '../db/matches.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { addDays, type Day, startOfDay } from '../src/domain/day.ts'
 import type { EntityFacts, Facts } from '../src/domain/facts.ts'
 import { VAT_RATE_PERCENT_DEFAULT } from '../src/domain/fee-contract.ts'
 import { type Period, periodInstants } from '../src/domain/period.ts'
+import { reconcile } from '../src/domain/reconcile.ts'
+import type { DiscrepancyRow } from '../src/domain/reconciliation.ts'
 
 export interface GatherArgs {
   readonly config: Config
@@ -33,23 +40,22 @@ export interface GatherArgs {
   readonly entities: readonly EntityConfig[]
   readonly period: Period
   readonly asOf: Day
+  /** Forget what is proved of the ledger and prove all of it. */
+  readonly full?: boolean
 }
 
+/** @throws ControlTotalsFault if what is stored as proved contradicts itself. */
 export async function gatherFacts(
-  db: DbOrTx,
-  { config, entities, period, asOf }: GatherArgs,
+  db: Db,
+  { config, entities, period, asOf, full = false }: GatherArgs,
 ): Promise<Facts> {
   const zone = config.businessTimeZone
-  const { startS, endS } = periodInstants(period, zone)
-  const bounds = {
-    periodStartS: startS,
-    periodEndS: endS,
-    asOfEndS: startOfDay(addDays(asOf, 1), zone),
-  }
+  const bounds = boundsOf({ period, asOf, zone })
   const gathered: EntityFacts[] = []
   for (const entity of entities) {
     const view: LedgerView = { entity: entity.name, ...bounds }
     const vatRatePercent = entity.fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
+    await proveLedger(db, { entity: entity.name, fees: entity.fees, vatRatePercent, full })
     const payouts = await loadPayouts(db, view)
     gathered.push({
       entity: entity.name,
@@ -69,7 +75,7 @@ export async function gatherFacts(
       latePaidRows: await loadLatePaidRows(db, view, config.unpaidAfterDays),
       residualRows: await loadResidualRows(db, view, payouts, vatRatePercent),
       changes: await loadRowChanges(db, view, asOf),
-      exports: await loadExportFacts(db, view, vatRatePercent),
+      exports: await loadExportFacts(db, view),
       fees: await loadFeeFacts(db, view, entity.fees),
       refundRows: await loadRefundRows(db, view),
       payments: await loadLookedUpPayments(db, view),
@@ -104,4 +110,54 @@ export async function gatherFacts(
       lateEntries: await loadLateEntries(db, { entities: names, asOf }),
     },
   }
+}
+
+function boundsOf({ period, asOf, zone }: { period: Period; asOf: Day; zone: string }) {
+  const { startS, endS } = periodInstants(period, zone)
+  return {
+    periodStartS: startS,
+    periodEndS: endS,
+    asOfEndS: startOfDay(addDays(asOf, 1), zone),
+  }
+}
+
+/**
+ * Gathers and judges. Refunds that were settled before the period are not gathered; where the report
+ * tells of a deposit that differs from its payout, those that equal the difference are fetched, and
+ * it is judged again: they can do nothing but explain it (`difference.ts`).
+ */
+export async function judgeStored(
+  db: Db,
+  args: GatherArgs,
+  onGathered: () => void = () => undefined,
+): Promise<{ readonly facts: Facts; readonly reconciliation: ReturnType<typeof reconcile> }> {
+  const facts = await gatherFacts(db, args)
+  onGathered()
+  const reconciliation = reconcile(facts)
+  const explained = await withRefundsLike(db, facts, reconciliation.discrepancies)
+  return explained === facts
+    ? { facts, reconciliation }
+    : { facts: explained, reconciliation: reconcile(explained) }
+}
+
+async function withRefundsLike(
+  db: Db,
+  facts: Facts,
+  discrepancies: readonly DiscrepancyRow[],
+): Promise<Facts> {
+  const { period, asOf, policy } = facts
+  let isMore = false
+  const entities: EntityFacts[] = []
+  for (const entity of facts.entities) {
+    const differences = discrepancies
+      .filter((row) => row.code === 'deposit_amount' && row.entity === entity.entity)
+      .flatMap(({ differenceMinor }) => differenceMinor ?? [])
+    const view = { entity: entity.entity, ...boundsOf({ period, asOf, zone: policy.zone }) }
+    const known = new Set(entity.refundRows.map(({ id }) => id))
+    const found = await loadRefundRowsOfNets(db, view, [...new Set(differences)])
+    const settled = found.filter(({ id }) => !known.has(id))
+    isMore ||= settled.length > 0
+    entities.push({ ...entity, refundRows: [...entity.refundRows, ...settled] })
+  }
+  return isMore ? { ...facts, entities } : facts
 }

@@ -23,8 +23,10 @@ export interface TypedReconcileFlags extends TypedPeriodFlags {
   readonly mail?: true
   readonly fec?: true
   readonly dryRun?: true
+  readonly full?: true
   readonly json?: true
   readonly failOnDiscrepancy?: true
+  readonly workers?: string
 }
 
 /** @throws UsageFault naming the flag, what was found and what was expected. */
@@ -39,9 +41,24 @@ export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): Rec
     mail: typed.mail ?? false,
     fec: typed.fec ?? false,
     dryRun: typed.dryRun ?? false,
+    full: typed.full ?? false,
     json: typed.json ?? false,
     failOnDiscrepancy: typed.failOnDiscrepancy ?? false,
+    workers: readWorkers(typed.workers),
   }
+}
+
+const WORKERS_MAX = 16
+
+/** How many entities at a time, or null where nothing was said. */
+export function readWorkers(typed: string | undefined): number | null {
+  if (typed === undefined) return null
+  const workers = /^\d{1,3}$/.test(typed) ? Number(typed) : 0
+  if (workers >= 1 && workers <= WORKERS_MAX) return workers
+  throw new UsageFault(
+    `--workers: found "${typed}", expected a whole number from 1 to ${WORKERS_MAX}`,
+    { hint: 'For more, start the same command on several machines: they share the entities.' },
+  )
 }
 
 /** The day that counts as today, or null where none was named. */

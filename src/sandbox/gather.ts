@@ -19,7 +19,7 @@ import {
   hundredthsOfPercent,
   VAT_RATE_PERCENT_DEFAULT,
 } from '../domain/fee-contract.ts'
-import { signHolds } from '../domain/ledger-rows.ts'
+import { arithmeticHolds, signHolds } from '../domain/ledger-rows.ts'
 import { absolute, sumOf } from '../domain/money.ts'
 import { periodInstants } from '../domain/period.ts'
 import { residualOf, residualRows } from '../domain/residual.ts'
@@ -90,6 +90,7 @@ function entityFacts(
   const rows = rowsAsOf(books.rows, view)
   const untilEnd = rows.filter(({ createdS }) => createdS < view.endS)
   const payouts = payoutFacts(rows)
+  const settled = settledPayments(books, view)
   return {
     entity,
     account,
@@ -101,10 +102,7 @@ function entityFacts(
     knownSinceS: null,
     payouts,
     suspectRows: rows.filter(
-      (row) =>
-        !knownKinds.has(row.kind) ||
-        !signHolds(row) ||
-        row.netMinor !== row.amountMinor - row.feeMinor,
+      (row) => !knownKinds.has(row.kind) || !signHolds(row) || !arithmeticHolds(row),
     ),
     repeatedRows: repeatedRows(rows),
     openRows: rows.filter(
@@ -125,21 +123,18 @@ function entityFacts(
       .map((held) => exportFacts(held, books, view)),
     fees: feeFacts(rows, books),
     refundRows: rows.filter(
-      ({ kind, refundId }) =>
-        refundId !== null && (kind === 'from_refund' || !knownKinds.has(kind)),
+      ({ kind, refundId, paymentId }) =>
+        refundId !== null &&
+        (kind === 'from_refund' || !knownKinds.has(kind)) &&
+        !settled.has(paymentId ?? ''),
     ),
-    payments: paymentsAsOf(rows, books, view),
+    payments: paymentsAsOf(rows, books, view).filter(({ paymentId }) => !settled.has(paymentId)),
   }
 }
 
 /** Rows that exist by then; one that a later payout took is in none yet. */
 function rowsAsOf(all: readonly BalanceTransaction[], { asOfEndS }: View): BalanceTransaction[] {
-  const firstOwnS = new Map<string, EpochSeconds>()
-  for (const row of all) {
-    if (row.kind !== 'from_payout') continue
-    const id = row.payoutId ?? row.id
-    firstOwnS.set(id, Math.min(firstOwnS.get(id) ?? Infinity, row.createdS))
-  }
+  const firstOwnS = firstOwnInstants(all)
   return all
     .filter(({ createdS }) => createdS < asOfEndS)
     .map((row) => {
@@ -147,6 +142,17 @@ function rowsAsOf(all: readonly BalanceTransaction[], { asOfEndS }: View): Balan
         row.includedInPayoutId === null ? undefined : firstOwnS.get(row.includedInPayoutId)
       return paidS !== undefined && paidS >= asOfEndS ? { ...row, includedInPayoutId: null } : row
     })
+}
+
+/** When the first row of each payout was created. */
+function firstOwnInstants(all: readonly BalanceTransaction[]): Map<string, EpochSeconds> {
+  const firstOwnS = new Map<string, EpochSeconds>()
+  for (const row of all) {
+    if (row.kind !== 'from_payout') continue
+    const id = row.payoutId ?? row.id
+    firstOwnS.set(id, Math.min(firstOwnS.get(id) ?? Infinity, row.createdS))
+  }
+  return firstOwnS
 }
 
 function netOf(rows: readonly BalanceTransaction[]): bigint {
@@ -278,6 +284,53 @@ function paymentsAsOf(
     }))
 }
 
+/** Payments of which all refunds were settled before the period: `refund_families` of the database. */
+function settledPayments(
+  { rows, vanished, payments }: EntityBooks,
+  { startS, asOfEndS }: View,
+): Set<string> {
+  const paidS = firstOwnInstants(rows)
+  const refundRows = [...rows, ...vanished].filter(({ refundId }) => refundId !== null)
+  const rowsOf = groupBy(refundRows, ({ refundId }) => refundId)
+  const familyOf = groupBy(refundRows, ({ paymentId }) => paymentId)
+  const lookedUp = new Map(payments.map((looked) => [looked.paymentId, looked.payment]))
+  const holders = groupBy(
+    payments.flatMap(({ paymentId, payment }) =>
+      (payment?.refunds ?? []).map(({ id }) => ({ id, paymentId })),
+    ),
+    ({ id }) => id,
+  )
+  const gone = new Set(vanished.map(({ id }) => id))
+  const settled = new Set<string>()
+  for (const [paymentId, family] of familyOf) {
+    if (paymentId === null) continue
+    const payment = lookedUp.get(paymentId)
+    const refunds = payment?.refunds ?? []
+    const instants: EpochSeconds[] = []
+    const isClean = family.every((row) => {
+      const { id, kind, refundId, includedInPayoutId, createdS, amountMinor } = row
+      const refund = refunds.find((each) => each.id === refundId)
+      if (gone.has(id) || kind !== 'from_refund' || includedInPayoutId === null) return false
+      if (rowsOf.get(refundId)?.length !== 1) return false
+      if ((holders.get(refundId ?? '')?.length ?? 0) !== (refund === undefined ? 0 : 1))
+        return false
+      instants.push(createdS, refund?.createdS ?? 0, paidS.get(includedInPayoutId) ?? 0)
+      if (payment === undefined) return true
+      return refund !== undefined && refund.amountMinor === absolute(amountMinor)
+    })
+    if (!isClean || payment === null || Math.max(...instants) >= Math.min(startS, asOfEndS))
+      continue
+    if (payment !== undefined) {
+      const refundedMinor = sumOf(refunds.map(({ amountMinor }) => amountMinor))
+      const isWithin = refundedMinor <= payment.purchaseAmountMinor
+      const arePositive = refunds.every(({ amountMinor }) => amountMinor > 0n)
+      if (refunds.length !== family.length || !isWithin || !arePositive) continue
+    }
+    settled.add(paymentId)
+  }
+  return settled
+}
+
 function vatRatePercentOf({ fees }: EntityBooks): string {
   return fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
 }
@@ -304,7 +357,9 @@ function exportFacts(held: HeldExport, books: EntityBooks, view: View): ExportFa
   const exported = new Set(lines.map(({ balanceTransactionId }) => balanceTransactionId))
   const lacking = books.rows
     .filter(({ createdS }) => startS <= createdS && createdS < Math.min(endS, view.asOfEndS))
-    .filter(({ id }) => !exported.has(id))
+    .filter(
+      ({ id, kind }) => !exported.has(id) && (kind !== 'from_payout' || conventions.holdsPayouts),
+    )
     .map((row): ExportPair => ({ balanceTransactionId: row.id, line: null, row }))
   return {
     exportId,
@@ -390,8 +445,11 @@ function conventionsOf(pairs: readonly Pair[], vatRatePercent: string): ExportCo
 function differs(
   row: BalanceTransaction,
   line: ExportLine,
-  { feeBasis, vatBasis, vatRatePercent }: ExportConventions,
+  conventions: ExportConventions,
 ): boolean {
+  const { feeBasis, vatBasis, vatRatePercent } = conventions
+  const turn = (kinds: readonly string[], amountMinor: bigint): bigint =>
+    kinds.includes(row.kind) ? -amountMinor : amountMinor
   const feeMinor = feeBasis === 'with_vat' ? line.feeMinor + (line.vatMinor ?? 0n) : line.feeMinor
   const time = line.createdLocal?.replace('T', ' ') ?? null
   const rate = hundredthsOfPercent(vatRatePercent)
@@ -401,9 +459,9 @@ function differs(
     line.vatMinor !== null &&
     2n * absolute(absolute(line.vatMinor) * divisor - absolute(line.feeMinor) * rate) > divisor
   return (
-    line.grossMinor !== row.amountMinor ||
-    feeMinor !== row.feeMinor ||
-    line.netMinor !== row.netMinor ||
+    turn(conventions.flippedGrossKinds, line.grossMinor) !== row.amountMinor ||
+    turn(conventions.flippedFeeKinds, feeMinor) !== row.feeMinor ||
+    turn(conventions.flippedNetKinds, line.netMinor) !== row.netMinor ||
     line.paymentId !== row.paymentId ||
     line.refundId !== row.refundId ||
     (time !== null && wallClock(row.createdS, 'Europe/Paris').slice(0, time.length) !== time) ||
