@@ -1,5 +1,7 @@
 /** Bank files, statements and entries: how they are stored, once each, and read back. */
-import { and, asc, between, eq, gte, lte, sql } from 'drizzle-orm'
+import { and, asc, between, eq, exists, gte, lte, ne, type SQL, sql } from 'drizzle-orm'
+import { CasingCache } from 'drizzle-orm/casing'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type {
   BalanceState,
   BankEntry,
@@ -9,9 +11,9 @@ import type {
 } from '../src/domain/bank-statement.ts'
 import { type Day, maxDay, minDay, parseDay } from '../src/domain/day.ts'
 import type { Currency } from '../src/domain/money.ts'
-import { bulkUpsert } from './bulk.ts'
-import type { DbOrTx, Tx } from './client.ts'
-import { bankEntries, bankFiles, bankStatements } from './schema.ts'
+import { copyFrom, type DbOrTx, type Tx } from './client.ts'
+import { copyText } from './copy-text.ts'
+import { bankEntries, bankFiles, bankStatements, bankSuspects } from './schema.ts'
 
 /** SHA-256 of every file that was taken in, in hexadecimal. */
 export async function knownBankFiles(db: DbOrTx): Promise<Set<string>> {
@@ -50,6 +52,45 @@ export async function insertBankFile(tx: Tx, file: NewBankFile): Promise<number>
   return inserted.id
 }
 
+/** What is known of a file's format only when all of it went by. */
+export async function finishBankFile(
+  tx: Tx,
+  fileId: number,
+  found: Pick<NewBankFile, 'format' | 'formatVersion'>,
+): Promise<void> {
+  await tx.update(bankFiles).set(found).where(eq(bankFiles.id, fileId))
+}
+
+/**
+ * A statement whose entries begin to go by, before anybody knows what it says as a whole: until
+ * `storeBankStatement`, its place in the file is negative, and its days are those of one entry.
+ */
+export async function openBankStatement(
+  tx: Tx,
+  fileId: number,
+  {
+    place,
+    account,
+    currency,
+    bookingDay,
+  }: Pick<BankEntry, 'account' | 'currency' | 'bookingDay'> & {
+    /** 1-based, in the order in which statements are opened. */
+    readonly place: number
+  },
+): Promise<number> {
+  return insertStatement(tx, {
+    fileId,
+    positionInFile: -place,
+    account,
+    currency,
+    fromDay: bookingDay,
+    toDay: bookingDay,
+    movementMinor: 0n,
+    entries: 0,
+    balanceState: 'unverifiable',
+  })
+}
+
 export interface NewBankStatement {
   /** 1-based. */
   readonly positionInFile: number
@@ -58,13 +99,18 @@ export interface NewBankStatement {
   readonly balanceState: BalanceState
 }
 
-/** @returns the ids of the statements by their position in the file. */
-export async function insertBankStatements(
+/**
+ * A statement as a whole.
+ * @param openedId the id under which it was opened; null: it was not, as it has no entries.
+ * @returns its id.
+ */
+export async function storeBankStatement(
   tx: Tx,
   fileId: number,
-  statements: readonly NewBankStatement[],
-): Promise<Map<number, number>> {
-  const rows = statements.map(({ positionInFile, statement, movementMinor, balanceState }) => ({
+  { positionInFile, statement, movementMinor, balanceState }: NewBankStatement,
+  openedId: number | null,
+): Promise<number> {
+  const row = {
     fileId,
     positionInFile,
     account: statement.account,
@@ -78,37 +124,209 @@ export async function insertBankStatements(
     movementMinor,
     entries: statement.entries.length,
     balanceState,
-  }))
-  await bulkUpsert(tx, bankStatements, rows, { conflict: ['fileId', 'positionInFile'] })
-  const ids = await tx
-    .select({ id: bankStatements.id, positionInFile: bankStatements.positionInFile })
-    .from(bankStatements)
-    .where(eq(bankStatements.fileId, fileId))
-  return new Map(ids.map(({ id, positionInFile }) => [positionInFile, id]))
+  }
+  if (openedId === null) return insertStatement(tx, row)
+  await tx.update(bankStatements).set(row).where(eq(bankStatements.id, openedId))
+  return openedId
 }
 
-export interface NewBankEntry {
-  readonly statementId: number
+async function insertStatement(tx: Tx, row: typeof bankStatements.$inferInsert): Promise<number> {
+  const [inserted] = await tx
+    .insert(bankStatements)
+    .values(row)
+    .returning({ id: bankStatements.id })
+  if (inserted === undefined) throw new Error('a bank statement was not stored')
+  return inserted.id
+}
+
+/** Those of the days on which an entry of the account in the currency is stored. */
+export async function findToldDays(
+  tx: Tx,
+  { account, currency, days }: { account: string; currency: Currency; days: readonly Day[] },
+): Promise<Set<string>> {
+  if (days.length === 0) return new Set()
+  const isThere = tx
+    .select({ one: sql`1` })
+    .from(bankEntries)
+    .where(
+      and(
+        eq(bankEntries.account, account),
+        eq(bankEntries.currency, currency),
+        sql`${bankEntries.bookingDay} = asked.day`,
+      ),
+    )
+  const found = await tx.execute<{ day: string }>(sql`
+    select asked.day::text as day from unnest(string_to_array(${days.join(',')}, ',')::date[]) as asked(day)
+    where ${exists(isThere)}`)
+  return new Set(found.map(({ day }) => day))
+}
+
+/** An entry of a file that goes by. */
+export interface StagedBankEntry {
+  /** Tells the entries of the file apart. */
+  readonly number: number
   readonly entry: BankEntry
   readonly fingerprint: string
-  readonly fingerprintVersion: number
+}
+
+/** Columns that an entry brings along when it is staged. */
+const STAGED = [
+  'account',
+  'bookingDay',
+  'valueDay',
+  'amountMinor',
+  'currency',
+  'counterpartyName',
+  'counterpartyIban',
+  'endToEndId',
+  'remittance',
+  'bankReference',
+  'isReversal',
+  'place',
+  'position',
+  'raw',
+] as const satisfies readonly (keyof BankEntry & keyof typeof bankEntries)[]
+
+/** Where the entries of one file wait until all of it is read and it is known which of them are new. */
+const staging = sql.identifier('staged_bank_entries')
+
+const casing = new CasingCache('snake_case')
+
+function named(columns: readonly PgColumn[]): SQL {
+  return sql.join(
+    columns.map((column) => sql.identifier(casing.getColumnCasing(column))),
+    sql`, `,
+  )
+}
+
+const stagedColumns: readonly PgColumn[] = [
+  ...STAGED.map((name) => bankEntries[name]),
+  bankEntries.fingerprint,
+  bankEntries.fingerprintVersion,
+]
+
+/** Rows of COPY for the columns that every entry has. */
+function entryText(
+  first: readonly number[],
+  { entry, fingerprint }: StagedBankEntry,
+  fingerprintVersion: number,
+): string {
+  const told = STAGED.map((name) => entry[name])
+  return copyText([...first, ...told, fingerprint, fingerprintVersion])
+}
+
+/** An entry of which it is known already that it is new. */
+export interface NewBankEntry extends StagedBankEntry {
+  readonly statementId: number
   readonly fingerprintRank: number
 }
 
 /**
- * Stores entries that were found to be new.
- * @throws Error if one of them is there already: then somebody else stored it at the same time.
+ * Stores entries while they go by.
+ * @throws what `batches` throws; the transaction can only be rolled back then.
  */
-export async function insertBankEntries(tx: Tx, entries: readonly NewBankEntry[]): Promise<void> {
-  const rows = entries.map(({ entry, ...stored }) => ({ ...entry, ...stored }))
-  const written = await bulkUpsert(tx, bankEntries, rows, {
-    conflict: ['account', 'fingerprintVersion', 'fingerprint', 'fingerprintRank'],
-  })
-  if (written !== rows.length) {
-    throw new Error(
-      `${rows.length - written} of ${rows.length} bank entries were stored by somebody else meanwhile`,
-    )
+export async function copyBankEntries(
+  tx: Tx,
+  batches: Iterable<readonly NewBankEntry[]>,
+  fingerprintVersion: number,
+): Promise<void> {
+  const columns = [bankEntries.statementId, bankEntries.fingerprintRank, ...stagedColumns]
+  function* chunks(): Generator<string, void, undefined> {
+    for (const batch of batches) {
+      let chunk = ''
+      for (const entry of batch) {
+        chunk += entryText([entry.statementId, entry.fingerprintRank], entry, fingerprintVersion)
+      }
+      yield chunk
+    }
   }
+  await copyFrom(tx, sql`copy ${bankEntries} (${named(columns)}) from stdin`, chunks())
+}
+
+/** Makes room to put aside entries of one file, in a table of this connection. */
+export async function prepareStaging(tx: Tx): Promise<void> {
+  await tx.execute(
+    sql`create temporary table if not exists ${staging} (like ${bankEntries}) on commit delete rows`,
+  )
+  // Several files may go by in one transaction, as in a dry run.
+  await tx.execute(sql`truncate ${staging}`)
+}
+
+/** Puts entries aside until all of their file is read and it is known which of them are new. */
+export async function stageBankEntries(
+  tx: Tx,
+  entries: readonly StagedBankEntry[],
+  fingerprintVersion: number,
+): Promise<void> {
+  const columns = [
+    bankEntries.id,
+    bankEntries.statementId,
+    bankEntries.fingerprintRank,
+    ...stagedColumns,
+  ]
+  const rows = entries.map((entry) => entryText([entry.number, 0, 0], entry, fingerprintVersion))
+  await copyFrom(tx, sql`copy ${staging} (${named(columns)}) from stdin`, rows)
+}
+
+/** A staged entry that is stored. */
+export interface ChosenBankEntry {
+  readonly number: number
+  readonly statementId: number
+  readonly fingerprintRank: number
+}
+
+/**
+ * Stores the chosen ones of the staged entries, which were found to be new.
+ * @throws Error if one of them was not staged; the server's error if one is there already.
+ */
+export async function storeStagedEntries(
+  tx: Tx,
+  chosen: readonly ChosenBankEntry[],
+): Promise<void> {
+  if (chosen.length === 0) return
+  const { count } = await tx.execute(sql`
+    insert into ${bankEntries} (${named([bankEntries.statementId, bankEntries.fingerprintRank, ...stagedColumns])})
+    select chosen.statement_id, chosen.rank, ${named(stagedColumns)}
+    from ${staging} join ${given(chosen)} on chosen.number = ${staging}.id`)
+  if (count !== chosen.length) {
+    throw new Error(`${count} of ${chosen.length} new bank entries were stored`)
+  }
+}
+
+/** A staged entry that is probably known in other words. */
+export interface SuspectedBankEntry extends ChosenBankEntry {
+  readonly knownStatementId: number
+}
+
+/** Keeps suspects, each once: those that an earlier file brought are left as they are. */
+export async function storeStagedSuspects(
+  tx: Tx,
+  suspects: readonly SuspectedBankEntry[],
+): Promise<void> {
+  if (suspects.length === 0) return
+  const columns = [
+    bankSuspects.statementId,
+    bankSuspects.knownStatementId,
+    bankSuspects.fingerprintRank,
+    ...stagedColumns,
+  ]
+  await tx.execute(sql`
+    insert into ${bankSuspects} (${named(columns)})
+    select chosen.statement_id, chosen.known_statement_id, chosen.rank, ${named(stagedColumns)}
+    from ${staging} join ${given(suspects)} on chosen.number = ${staging}.id
+    on conflict do nothing`)
+}
+
+/** Numbers as a table called `chosen`, whatever their number: three parameters and one more. */
+function given(rows: readonly (ChosenBankEntry | SuspectedBankEntry)[]): SQL {
+  const list = (numbers: readonly number[]): SQL =>
+    sql`string_to_array(${numbers.join(',')}, ',')::bigint[]`
+  return sql`unnest(
+    ${list(rows.map(({ number }) => number))},
+    ${list(rows.map(({ statementId }) => statementId))},
+    ${list(rows.map(({ fingerprintRank }) => fingerprintRank))},
+    ${list(rows.map((row) => ('knownStatementId' in row ? row.knownStatementId : 0)))}
+  ) as chosen(number, statement_id, rank, known_statement_id)`
 }
 
 /** A stored statement as far as new ones are compared with it. */
@@ -144,12 +362,15 @@ export async function loadComparable(
     fromDay,
     toDay,
     fingerprintVersion,
+    exceptFileId,
   }: {
     account: string
     currency: Currency
     fromDay: Day
     toDay: Day
     fingerprintVersion: number
+    /** What this file brought is left out. */
+    exceptFileId: number
   },
 ): Promise<{ statements: ComparableStatement[]; entries: ComparableEntry[] }> {
   const rows = await db
@@ -171,6 +392,7 @@ export async function loadComparable(
         eq(bankStatements.currency, currency),
         lte(bankStatements.fromDay, toDay),
         gte(bankStatements.toDay, fromDay),
+        ne(bankStatements.fileId, exceptFileId),
       ),
     )
     .orderBy(asc(bankStatements.id))
@@ -191,12 +413,14 @@ export async function loadComparable(
       fingerprintRank: bankEntries.fingerprintRank,
     })
     .from(bankEntries)
+    .innerJoin(bankStatements, eq(bankEntries.statementId, bankStatements.id))
     .where(
       and(
         eq(bankEntries.account, account),
         eq(bankEntries.currency, currency),
         eq(bankEntries.fingerprintVersion, fingerprintVersion),
         between(bankEntries.bookingDay, first, last),
+        ne(bankStatements.fileId, exceptFileId),
       ),
     )
     .orderBy(asc(bankEntries.id))

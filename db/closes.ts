@@ -14,6 +14,7 @@ import {
   bankEntries,
   bankFiles,
   bankStatements,
+  bankSuspectDecisions,
   periodCloses as closes,
   runs,
   signedBalanceTransactions as signed,
@@ -180,7 +181,7 @@ export async function reopenClose(
       reopenedRunId: runId,
       reopenedBy: by,
       reopenReason: reason,
-      reopenedAt: sql`clock_timestamp()`,
+      reopenedAt: sql`statement_timestamp()`,
     })
     .where(and(eq(closes.id, closeId), standing))
     .returning({ id: closes.id })
@@ -252,11 +253,22 @@ export interface LateView {
  * closes. Whether it is a change that counts, the core decides.
  */
 export async function loadLateRows(db: DbOrTx, { entities, asOf }: LateView): Promise<LateRow[]> {
-  if (entities.length === 0) return []
+  const late: (LateRow & { readonly closed: StandingClose })[] = []
+  for (const entity of [...entities].toSorted()) {
+    late.push(...(await loadLateRowsOf(db, entity, asOf)))
+  }
+  return late.toSorted((a, b) => a.closed.id - b.closed.id)
+}
+
+async function loadLateRowsOf(
+  db: DbOrTx,
+  entity: string,
+  asOf: Day,
+): Promise<(LateRow & { readonly closed: StandingClose })[]> {
   const changes = balanceTransactionChanges
   // The run that brought the row, or else the first one after the close that saw it change.
   const seenRun = sql`case when ${rows.firstSeenRunId} > ${closes.runId} then ${rows.firstSeenRunId} else coalesce(
-    (select min(${changes.runId}) from ${changes} where ${changes.entity} = ${rows.entity}
+    (select min(${changes.runId}) from ${changes} where ${changes.entity} = ${entity}
       and ${changes.transactionId} = ${rows.id} and ${changes.runId} > ${closes.runId}),
     ${rows.changedRunId}) end`
   const found = await db
@@ -293,8 +305,8 @@ export async function loadLateRows(db: DbOrTx, { entities, asOf }: LateView): Pr
       signed,
       and(eq(signed.entity, rows.entity), eq(signed.closeId, closes.id), eq(signed.id, rows.id)),
     )
-    .where(and(standing, inArray(rows.entity, [...entities])))
-    .orderBy(asc(closes.id), asc(rows.entity), asc(rows.id))
+    .where(and(standing, eq(rows.entity, entity)))
+    .orderBy(asc(closes.id), asc(rows.id))
   return found.flatMap(({ close, signed: figures, isSigned, seenAsOf, ...late }) => {
     if (seenAsOf === null || seenAsOf > asOf) return []
     return [
@@ -328,7 +340,7 @@ export async function loadLateEntries(
   db: DbOrTx,
   { entities, asOf }: LateView,
 ): Promise<LateEntry[]> {
-  const found = await db
+  const brought = await db
     .select({
       close: closeColumns,
       id: bankEntries.id,
@@ -347,6 +359,33 @@ export async function loadLateEntries(
     )
     .where(standing)
     .orderBy(asc(closes.id), asc(bankEntries.id))
+  // Entries of a file from before the close that a person admitted after it.
+  const admitted = await db
+    .select({
+      close: closeColumns,
+      id: bankEntries.id,
+      seenAsOf: seenOn(sql`${bankSuspectDecisions.runId}`),
+    })
+    .from(closes)
+    .innerJoin(bankSuspectDecisions, gt(bankSuspectDecisions.runId, closes.runId))
+    .innerJoin(
+      bankEntries,
+      and(
+        eq(bankEntries.id, bankSuspectDecisions.bankEntryId),
+        gte(bankEntries.bookingDay, closes.firstDay),
+        lte(bankEntries.bookingDay, closes.lastDay),
+      ),
+    )
+    .innerJoin(bankStatements, eq(bankEntries.statementId, bankStatements.id))
+    .innerJoin(
+      bankFiles,
+      and(eq(bankStatements.fileId, bankFiles.id), lte(bankFiles.runId, closes.runId)),
+    )
+    .where(standing)
+    .orderBy(asc(closes.id), asc(bankEntries.id))
+  const found = [...brought, ...admitted].toSorted(
+    (one, other) => one.close.id - other.close.id || one.id - other.id,
+  )
   return found.flatMap(({ close, id, seenAsOf }) => {
     const closed = toClose(close)
     const isAsked = closed.entities.some((entity) => entities.includes(entity))

@@ -5,7 +5,13 @@
 import { and, asc, count, eq, exists, isNotNull, lt, lte, ne, sql } from 'drizzle-orm'
 import type { Day, EpochSeconds } from '../src/domain/day.ts'
 import type { DbOrTx, Tx } from './client.ts'
-import { balanceTransactions, bankEntries, dataExports, exportLines } from './schema.ts'
+import {
+  balanceTransactions,
+  bankEntries,
+  bankSuspects,
+  dataExports,
+  exportLines,
+} from './schema.ts'
 
 /** A day, and the instant at which it begins in the business time zone. */
 export interface PurgeBounds {
@@ -75,8 +81,13 @@ export async function countRawPayloads(db: DbOrTx, bounds: PurgeBounds): Promise
  * The row itself does not count as changed: `changed_run_id` stays.
  */
 export async function removeRawPayloads(tx: Tx, bounds: PurgeBounds): Promise<RawPayloads> {
-  const rows = await tx.update(balanceTransactions).set({ raw: {} }).where(isOldLedgerRow(bounds))
+  // First what is the same on every server: Citus refuses it after work on several servers at once.
   const entries = await tx.update(bankEntries).set({ raw: '' }).where(isOldBankEntry(bounds))
+  const rows = await tx.update(balanceTransactions).set({ raw: {} }).where(isOldLedgerRow(bounds))
+  await tx
+    .update(bankSuspects)
+    .set({ raw: '' })
+    .where(and(lt(bankSuspects.bookingDay, bounds.before), ne(bankSuspects.raw, '')))
   const lines = await tx.update(exportLines).set({ extra: {} }).where(isOldExportLine(tx, bounds))
   return { ledgerRows: rows.count, bankEntries: entries.count, exportLines: lines.count }
 }

@@ -14,8 +14,8 @@ export interface OpenBankFile {
   readonly source: BankFileSource
 }
 
-/** What is read at once: little, as the text of a piece lives as long as any value cut out of it. */
-const PIECE_BYTES = 4_096
+/** What is read at once: little, so that what was cut out of it is garbage while it is young. */
+const PIECE_BYTES = 16_384
 
 /**
  * Opens a bank file for as long as the work takes. Only pieces of it are in memory. Each time that it

@@ -8,23 +8,24 @@ import { UsageFault } from '../src/errors.ts'
  * several lines share is told apart by more of it: `REF@ACCOUNT`, `REF@DAY`, `REF@ACCOUNT@DAY`.
  * @throws UsageFault if a reference names no line, or several.
  */
-export function resolveBankLines(
+export function resolveBankLines<Line extends StoredBankEntry>(
   text: string,
-  entries: readonly StoredBankEntry[],
-): StoredBankEntry[] {
+  entries: readonly Line[],
+  which: 'stored' | 'suspected' = 'stored',
+): Line[] {
   // A reference may hold a comma itself, so the whole is tried first.
   const whole = linesNamed(text, entries)
   const lines =
     whole.length > 0
-      ? [onlyOne(text, whole)]
+      ? [onlyOne(text, whole, which)]
       : text
           .split(',')
           .map((part) => part.trim())
-          .map((part) => onlyOne(part, linesNamed(part, entries)))
+          .map((part) => onlyOne(part, linesNamed(part, entries), which))
   return [...new Set(lines)]
 }
 
-function linesNamed(text: string, entries: readonly StoredBankEntry[]): StoredBankEntry[] {
+function linesNamed<Line extends StoredBankEntry>(text: string, entries: readonly Line[]): Line[] {
   const asTyped = linesCalled(text, entries)
   if (asTyped.length > 0) return asTyped
   const [name = '', ...qualifiers] = text.split('@')
@@ -34,7 +35,7 @@ function linesNamed(text: string, entries: readonly StoredBankEntry[]): StoredBa
   )
 }
 
-function linesCalled(name: string, entries: readonly StoredBankEntry[]): StoredBankEntry[] {
+function linesCalled<Line extends StoredBankEntry>(name: string, entries: readonly Line[]): Line[] {
   const byReference = entries.filter(({ reference }) => reference === name)
   return byReference.length > 0 ? byReference : entries.filter((entry) => placeOf(entry) === name)
 }
@@ -48,11 +49,18 @@ function fits({ account, bookingDay }: StoredBankEntry, qualifier: string): bool
   return account === wanted || bookingDay === wanted
 }
 
-function onlyOne(name: string, found: readonly StoredBankEntry[]): StoredBankEntry {
+function onlyOne<Line extends StoredBankEntry>(
+  name: string,
+  found: readonly Line[],
+  which: 'stored' | 'suspected',
+): Line {
   const [line, ...others] = found
   if (line === undefined) {
-    throw new UsageFault(`--bank: found "${name}", which no stored bank line is called`, {
-      hint: 'Copy the reference from the column bank_reference or bank_references of a report; a line that has none is called FILE:LINE.',
+    throw new UsageFault(`--bank: found "${name}", which no ${which} bank line is called`, {
+      hint:
+        which === 'stored'
+          ? 'Copy the reference from the column bank_reference or bank_references of a report; a line that has none is called FILE:LINE.'
+          : 'Copy it from the note of the import or of the report that names the suspected line: FILE:LINE.',
     })
   }
   if (others.length > 0) {

@@ -25,6 +25,13 @@ export interface TypedVerdictFlags {
   readonly reason: string
 }
 
+/** The flags of `decide admit` and `decide dismiss` as they were typed. */
+export interface TypedSuspectFlags {
+  readonly bank: string
+  readonly by: string
+  readonly reason: string
+}
+
 export interface TypedCloseFlags extends TypedPeriodFlags {
   readonly asOf?: string
   readonly out?: string
@@ -61,6 +68,10 @@ export function readPairFlags(kind: 'match' | 'refuse', typed: TypedPairFlags): 
 
 export function readVerdictFlags(kind: 'accept' | 'reopen', typed: TypedVerdictFlags): DecideFlags {
   return { kind, discrepancyId: filled('--discrepancy', typed.discrepancy), ...signatureOf(typed) }
+}
+
+export function readSuspectFlags(kind: 'admit' | 'dismiss', typed: TypedSuspectFlags): DecideFlags {
+  return { kind, bank: filled('--bank', typed.bank), ...signatureOf(typed) }
 }
 
 export function readCloseFlags(typed: TypedCloseFlags, cwd: string): CloseFlags {

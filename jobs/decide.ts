@@ -1,4 +1,4 @@
-/** Records what a person decided about a match or a discrepancy, or says what stands against it. */
+/** Records what a person decided about a match, a discrepancy or a suspect, or says what stands against it. */
 import { findReportedDiscrepancy, loadDecisions, recordDecision } from '../db/decisions.ts'
 import type { Db } from '../db/client.ts'
 import type { Config } from '../src/config.ts'
@@ -10,6 +10,7 @@ import { weekOf } from '../src/domain/period.ts'
 import { reconcile } from '../src/domain/reconcile.ts'
 import { EXIT, type ExitCode, UsageFault } from '../src/errors.ts'
 import { bankLineName, resolveBankLines } from './bank-reference.ts'
+import { decideSuspects } from './bank-suspects.ts'
 import type { CommandIo, DecideFlags } from './command.ts'
 import { useDatabase, withRun } from './compose.ts'
 import { gatherFacts } from './gather-facts.ts'
@@ -26,13 +27,17 @@ export async function decideCommand(
   const args = { command: `decide ${flags.kind}`, period: null, asOf: null, dryRun: false }
   return withRun(opened, args, async (db, runId, assertAlone) => {
     const context = { db, config, runId, assertAlone, io }
-    const said =
-      'discrepancyId' in flags
-        ? await decideDiscrepancy(context, flags)
-        : await decidePair(context, flags)
+    const said = await decided(context, flags)
     io.out(`${said}\nIt counts from the next report on.\n`)
     return EXIT.done
   })
+}
+
+async function decided(context: DecideContext, flags: DecideFlags): Promise<string> {
+  if ('discrepancyId' in flags) return decideDiscrepancy(context, flags)
+  if ('payoutIds' in flags) return decidePair(context, flags)
+  await context.assertAlone()
+  return context.db.transaction((tx) => decideSuspects(tx, flags, context.runId))
 }
 
 interface DecideContext {

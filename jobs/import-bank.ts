@@ -1,38 +1,25 @@
+import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
-import {
-  insertBankEntries,
-  insertBankFile,
-  insertBankStatements,
-  knownBankFiles,
-  loadComparable,
-} from '../db/bank.ts'
+import { insertBankFile, knownBankFiles } from '../db/bank.ts'
 import type { DbOrTx, Tx } from '../db/client.ts'
 import { runs } from '../db/schema.ts'
-import { FINGERPRINT_VERSION } from '../src/bank/fingerprint.ts'
 import { listInbox } from '../src/bank/inbox.ts'
-import {
-  type Doubt,
-  type IncomingStatement,
-  type KnownAccount,
-  knownAccount,
-  type NewEntry,
-  newEntries,
-  remember,
-  type Suspect,
-} from '../src/bank/new-entries.ts'
+import type { Doubt } from '../src/bank/new-entries.ts'
 import {
   AS_THE_FILE_SAYS,
-  type BankFileOutline,
-  outlineBankFile,
+  type BankFileFlow,
+  flowBankFiles,
+  type FlowingBankFile,
   type ReadingOptions,
 } from '../src/bank/read-file.ts'
-import { type BalanceState, balanceState } from '../src/domain/bank-statement.ts'
+import type { BalanceState } from '../src/domain/bank-statement.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { type Day, maxDay, minDay } from '../src/domain/day.ts'
-import { type Currency, formatAmount, sumOf } from '../src/domain/money.ts'
+import { type Currency, formatAmount } from '../src/domain/money.ts'
 import { InputFault } from '../src/errors.ts'
 import type { Progress } from '../src/progress.ts'
 import { withBankFile } from './bank-file.ts'
+import { type FileFacts, storeBankFile, type StoredFile } from './store-bank-file.ts'
 
 /** A file that was taken in by this run. */
 export interface ImportedBankFile {
@@ -146,13 +133,17 @@ async function importAll(
           alreadyKnown += 1
           return
         }
-        const reading = await outlineBankFile(source, file.name, options)
-        for (const note of reading.notes) progress.note(note)
-        const facts = { sha256, name: file.name, bytes, runId }
-        const stored = await db.transaction((tx) => storeReading(tx, progress, reading, facts))
+        const inside = await flowBankFiles(source, file.name, options)
+        const outer = { sha256, name: file.name, bytes, runId }
+        // An archive is taken in with all of its members or not at all.
+        const stored = await db.transaction((tx) =>
+          storeFiles(tx, progress, { inside, outer, known }),
+        )
+        for (const { sha256: its } of stored.files) known.add(its)
         known.add(sha256)
-        files.push(stored.file)
+        files.push(...stored.files)
         suspected.push(...stored.suspected)
+        alreadyKnown += stored.alreadyKnown
       })
     } catch (error) {
       if (!(error instanceof InputFault)) throw error
@@ -164,81 +155,78 @@ async function importAll(
   return { files, rejected, alreadyKnown, suspected }
 }
 
-interface FileFacts {
-  readonly sha256: string
-  readonly name: string
-  readonly bytes: number
-  readonly runId: number
+interface FilesToStore {
+  /** The file itself, or the members of an archive. */
+  readonly inside: readonly FlowingBankFile[]
+  readonly outer: FileFacts
+  /** SHA-256 of what was taken in before. */
+  readonly known: ReadonlySet<string>
 }
 
-/** Stores one file with everything in it; the transaction makes that all or nothing. */
-async function storeReading(
+async function storeFiles(
   tx: Tx,
   progress: Progress,
-  reading: BankFileOutline,
-  facts: FileFacts,
-): Promise<{ file: ImportedBankFile; suspected: SuspectedDuplicate[] }> {
-  const { format, formatVersion } = reading
-  const statements = reading.statements.map((statement) => {
-    const movementMinor = sumOf(statement.entries.map(({ amountMinor }) => amountMinor))
-    return {
-      statement,
-      movementMinor,
-      balanceState: balanceState(statement, movementMinor),
-      fingerprints: statement.entries.map(({ fingerprint }) => fingerprint),
-    }
-  })
-  const fileId = await insertBankFile(tx, { ...facts, format, formatVersion })
-  // What is stored is looked up before this file's own statements are stored.
-  const { known, fileNames } = await loadKnown(tx, statements)
-  const ids = await insertBankStatements(
-    tx,
-    fileId,
-    statements.map((incoming, index) => ({ ...incoming, positionInFile: index + 1 })),
-  )
-  const chosen: (NewEntry & { readonly statementId: number })[] = []
+  { inside, outer, known }: FilesToStore,
+): Promise<Omit<BankImport, 'rejected'>> {
+  const files: ImportedBankFile[] = []
   const suspected: SuspectedDuplicate[] = []
-  for (const [index, incoming] of statements.entries()) {
-    const statementId = ids.get(index + 1)
-    const account = known.get(accountKey(incoming))
-    if (statementId === undefined || account === undefined) {
-      throw new Error(`statement ${index + 1} of ${facts.name} was not stored`)
+  const taken = new Set<string>()
+  let alreadyKnown = 0
+  for (const { name, member, open } of inside) {
+    const facts = member === null ? outer : factsOf(name, member, outer.runId)
+    if (known.has(facts.sha256) || taken.has(facts.sha256)) {
+      alreadyKnown += 1
+      continue
     }
-    const { entries, suspects, doubts } = newEntries(incoming, account)
-    remember(
-      account,
-      { ...incoming, ...daysAndBalances(incoming), source: statementId, isSameFile: true },
-      entries,
-    )
-    for (const entry of entries) chosen.push({ ...entry, statementId })
-    suspected.push(...suspects.map((suspect) => toSuspected(facts.name, suspect, fileNames)))
-    for (const note of doubtNotes(facts.name, incoming, doubts)) progress.note(note)
+    const stored = await storeAndTell(tx, progress, open(), facts)
+    taken.add(facts.sha256)
+    files.push(stored.file)
+    suspected.push(...stored.suspected)
   }
-  for (const batch of reading.inFull(chosen)) {
-    await insertBankEntries(
-      tx,
-      batch.map(({ entry, chosen: { statementId, fingerprint, rank } }) => ({
-        statementId,
-        entry,
-        fingerprint,
-        fingerprintVersion: FINGERPRINT_VERSION,
-        fingerprintRank: rank,
-      })),
-    )
+  if (inside.some(({ member }) => member !== null)) {
+    // Remembered, so that it is not opened again.
+    await insertBankFile(tx, { ...outer, format: ARCHIVE_FORMAT, formatVersion: null })
   }
-  for (const note of suspectedNotes(suspected)) progress.note(note)
-  const counts = { added: chosen.length, suspected: suspected.length }
-  return { file: outcomeOf(facts, reading, statements, counts), suspected }
+  return { files, suspected, alreadyKnown }
 }
 
-function toSuspected(
-  file: string,
-  { entry, known }: Suspect,
-  fileNames: ReadonlyMap<number, string>,
-): SuspectedDuplicate {
-  const { place, account, bookingDay, amountMinor, currency } = entry
-  const earlierFile = fileNames.get(known.source) ?? file
-  return { file, place, account, day: bookingDay, amountMinor, currency, earlierFile }
+/** What stands for the format of an archive, which holds no statements of its own. */
+const ARCHIVE_FORMAT = 'zip'
+
+function factsOf(name: string, bytes: Uint8Array, runId: number): FileFacts {
+  return {
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    name,
+    bytes: bytes.length,
+    runId,
+  }
+}
+
+/** Stores one file, and says what a person should know of it. */
+async function storeAndTell(
+  tx: Tx,
+  progress: Progress,
+  flow: BankFileFlow,
+  facts: FileFacts,
+): Promise<{ file: ImportedBankFile; suspected: SuspectedDuplicate[] }> {
+  const stored = await storeBankFile(tx, flow, facts)
+  for (const note of stored.outline.notes) progress.note(note)
+  for (const { account, doubts } of stored.doubts) {
+    for (const note of doubtNotes(facts.name, account, doubts)) progress.note(note)
+  }
+  const suspected = stored.suspects.map(
+    ({ entry: { place, account, bookingDay, amountMinor, currency }, earlierFile }) => ({
+      file: facts.name,
+      place,
+      account,
+      day: bookingDay,
+      amountMinor,
+      currency,
+      earlierFile,
+    }),
+  )
+  for (const note of suspectedNotes(suspected)) progress.note(note)
+  return { file: outcomeOf(facts, stored), suspected }
 }
 
 const SUSPECTED_SHOWN_MAX = 10
@@ -255,69 +243,14 @@ export function suspectedNotes(suspected: readonly SuspectedDuplicate[]): string
     const more = ofFile.length - shown.length
     const them = ofFile.length === 1 ? 'an entry that is' : `${ofFile.length} entries that are`
     return [
-      `${file} holds ${them} probably known from another file in other words, and not counted again: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}. If both are there at the bank, import a statement with balances for these days, which proves it; otherwise leave only one kind of file for an account in the inbox.`,
+      `${file} holds ${them} probably known from another file in other words, and not counted again: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}. If both are there at the bank, import a statement with balances for these days, which proves it, or say so (npm run decide -- admit); if they are the same, say that (npm run decide -- dismiss), and leave only one kind of file for an account in the inbox.`,
     ]
   })
 }
 
-function accountKey({ statement: { account, currency } }: IncomingStatement): string {
-  return `${account} ${currency}`
-}
-
-function daysAndBalances({ statement }: IncomingStatement) {
-  const { fromDay, toDay, openingMinor, closingMinor } = statement
-  return { fromDay, toDay, openingMinor, closingMinor }
-}
-
-/** What earlier files said of the accounts and days of these statements, by account and currency. */
-async function loadKnown(
-  tx: Tx,
-  statements: readonly IncomingStatement[],
-): Promise<{ known: Map<string, KnownAccount>; fileNames: Map<number, string> }> {
-  const spans = new Map<string, { account: string; currency: string; fromDay: Day; toDay: Day }>()
-  for (const incoming of statements) {
-    const { account, currency, entries, ...days } = incoming.statement
-    const key = accountKey(incoming)
-    const span = spans.get(key) ?? { account, currency, fromDay: days.fromDay, toDay: days.toDay }
-    span.fromDay = minDay(span.fromDay, days.fromDay)
-    span.toDay = maxDay(span.toDay, days.toDay)
-    for (const { bookingDay } of entries) {
-      span.fromDay = minDay(span.fromDay, bookingDay)
-      span.toDay = maxDay(span.toDay, bookingDay)
-    }
-    spans.set(key, span)
-  }
-  const known = new Map<string, KnownAccount>()
-  const fileNames = new Map<number, string>()
-  for (const [key, span] of spans) {
-    const stored = await loadComparable(tx, { ...span, fingerprintVersion: FINGERPRINT_VERSION })
-    for (const { id, fileName } of stored.statements) fileNames.set(id, fileName)
-    known.set(
-      key,
-      knownAccount(
-        stored.statements.map(({ id, ...statement }) => ({
-          ...statement,
-          source: id,
-          isSameFile: false,
-        })),
-        stored.entries.map(({ statementId, fingerprintRank, ...entry }) => ({
-          ...entry,
-          source: statementId,
-          rank: fingerprintRank,
-        })),
-      ),
-    )
-  }
-  return { known, fileNames }
-}
-
 const DAYS_SHOWN_MAX = 3
 
-function doubtNotes(
-  name: string,
-  { statement }: IncomingStatement,
-  doubts: readonly Doubt[],
-): string[] {
+function doubtNotes(name: string, account: string, doubts: readonly Doubt[]): string[] {
   const daysOf = (outcome: Doubt['outcome']): string | null => {
     const days = doubts.filter((doubt) => doubt.outcome === outcome).map(({ day }) => day)
     if (days.length === 0) return null
@@ -328,12 +261,12 @@ function doubtNotes(
   const notes: string[] = []
   if (kept !== null) {
     notes.push(
-      `${name} and earlier files tell different entries of account ${statement.account} on ${kept}, and all of them were kept. If they mean the same money, it counts twice: from now on, leave only one kind of file for an account in the inbox.`,
+      `${name} and earlier files tell different entries of account ${account} on ${kept}, and all of them were kept. If they mean the same money, it counts twice: from now on, leave only one kind of file for an account in the inbox.`,
     )
   }
   if (merged !== null) {
     notes.push(
-      `${name} holds entries of account ${statement.account} on ${merged} that look like those of an earlier file, although the balances of the two do not fit together. They were taken as the same; check that no statement between them is missing.`,
+      `${name} holds entries of account ${account} on ${merged} that look like those of an earlier file, although the balances of the two do not fit together. They were taken as the same; check that no statement between them is missing.`,
     )
   }
   return notes
@@ -341,9 +274,7 @@ function doubtNotes(
 
 function outcomeOf(
   { sha256, name }: FileFacts,
-  { format, formatVersion }: BankFileOutline,
-  statements: readonly IncomingStatement[],
-  { added, suspected }: { readonly added: number; readonly suspected: number },
+  { outline: { format, formatVersion }, statements, newEntries, suspects }: StoredFile,
 ): ImportedBankFile {
   const states = new Set(statements.map((incoming) => incoming.balanceState))
   const [first, ...others] = statements.map(({ statement }) => statement)
@@ -361,9 +292,9 @@ function outcomeOf(
     toDay:
       first === undefined ? null : others.reduce((day, its) => maxDay(day, its.toDay), first.toDay),
     entries,
-    newEntries: added,
-    duplicates: entries - added - suspected,
-    suspected,
+    newEntries,
+    duplicates: entries - newEntries - suspects.length,
+    suspected: suspects.length,
     balanceState: worst(states),
   }
 }

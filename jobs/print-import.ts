@@ -9,7 +9,14 @@ export function importText(imported: BankImport, dryRun: boolean): string {
     lines.push(`${name}: rejected, nothing of it was taken. ${fault.message}`)
     if (fault.hint !== undefined) lines.push(`  → ${fault.hint}`)
   }
-  if (imported.alreadyKnown > 0) lines.push(`${imported.alreadyKnown} files were known already.`)
+  const { alreadyKnown } = imported
+  if (alreadyKnown > 0) {
+    lines.push(
+      alreadyKnown === 1
+        ? '1 file was known already.'
+        : `${alreadyKnown} files were known already.`,
+    )
+  }
   if (dryRun) lines.push('Dry run: nothing was stored.')
   return lines.map((line) => `${line}\n`).join('')
 }
@@ -17,7 +24,7 @@ export function importText(imported: BankImport, dryRun: boolean): string {
 function fileLine(file: ImportedBankFile): string {
   const format = [file.format, file.formatVersion].filter((part) => part !== null).join(' ')
   const days = file.fromDay === file.toDay ? file.fromDay : `${file.fromDay} to ${file.toDay}`
-  return `${file.name}: ${format}, ${file.accounts.join(', ')}, ${days}, ${file.entries} entries (${file.newEntries} new, ${file.duplicates} known, ${file.suspected} suspected duplicates), balances ${file.balanceState}`
+  return `${file.name}: ${format}, ${file.accounts.join(', ')}, ${days}, ${file.entries} ${file.entries === 1 ? 'entry' : 'entries'} (${file.newEntries} new, ${file.duplicates} known, ${file.suspected} suspected duplicates), balances ${file.balanceState}`
 }
 
 export function importJson(imported: BankImport): string {

@@ -35,8 +35,8 @@ export interface CamtStatementParts<Kept> {
   readonly entries: Kept[]
 }
 
-/** What becomes of an entry that is read whole. */
-export type Keep<Kept> = (entry: BankEntry) => Kept
+/** What becomes of an entry that is read whole; the number is that of its statement (`Stmt`). */
+export type Keep<Kept> = (entry: BankEntry, number: number) => Kept
 
 const NAMES_MAX = 5
 
@@ -67,7 +67,7 @@ export function finishStatement<Kept extends ComparedEntry>(
     .filter((balance) => BOOKED_BALANCES.has(balanceType(balance)))
     .map((balance) => readBalance(balance, refuse))
   const entries = [
-    ...parts.waiting.map((entry) => keep(finished(entry, account))),
+    ...parts.waiting.map((entry) => keep(finished(entry, account), parts.number)),
     ...parts.entries,
   ]
   const accountCurrency = textAt(statement, 'Acct', 'Ccy')
@@ -100,7 +100,8 @@ export function finishStatement<Kept extends ComparedEntry>(
   })
 }
 
-function asElement({ children }: Pick<CamtStatementParts<unknown>, 'children'>): XmlElement {
+/** What stands directly in a statement, as an element of its own. */
+export function asElement({ children }: Pick<CamtStatementParts<unknown>, 'children'>): XmlElement {
   return { name: 'Stmt', attributes: {}, text: '', children, line: 0 }
 }
 
@@ -116,7 +117,7 @@ export function addEntry<Kept>(
 ): void {
   if (parts.waiting.length === 0) parts.account ??= accountOf(asElement(parts), refuse)
   if (parts.account === null) parts.waiting.push(placed)
-  else parts.entries.push(keep(finished(placed, parts.account)))
+  else parts.entries.push(keep(finished(placed, parts.account), parts.number))
 }
 
 function accountOf(statement: XmlElement, refuse: Refuse): string | null {

@@ -2,8 +2,10 @@ import type { BankEntry } from '../domain/bank-statement.ts'
 import type { Day } from '../domain/day.ts'
 import type { InputFault } from '../errors.ts'
 import { readEntry, readStatus, type Refuse } from './camt053-entry.ts'
+import { type CamtPage, pageAt, pageNotes, totalsNotes } from './camt053-controls.ts'
 import {
   addEntry,
+  asElement,
   type CamtStatementParts,
   finishStatement,
   type Keep,
@@ -11,12 +13,12 @@ import {
 import { type BytePieces, decoded, decodedPieces, xmlEncoding } from './encoding.ts'
 import { fingerprint } from './fingerprint.ts'
 import {
-  type BankFileOutline,
+  type BankFileFlow,
   type BankFileReader,
   type BankFileReading,
   type ComparedEntry,
   ENTRIES_PER_FILE_MAX,
-  type FullEntry,
+  type FlowingEntry,
   type OutlinedEntry,
   refusal,
   type StatementOf,
@@ -48,27 +50,48 @@ function readCamt053(bytes: Uint8Array, fileName: string): BankFileReading {
 }
 
 /**
- * The same of a file that is not there as a whole: once through it now, and once more for the
- * entries in full.
+ * The same of a file that is not there as a whole, in one go.
  * @param head the beginning of the file.
  * @throws InputFault as for reading it.
  */
-export function outlineCamt053(
-  head: Uint8Array,
-  pieces: BytePieces,
-  fileName: string,
-): BankFileOutline {
-  const encoding = xmlEncoding(head, fileName)
-  const reading = new CamtReading(fileName, outliner())
-  visitXml(decodedPieces(pieces, encoding, fileName), reading)
+export function flowCamt053(head: Uint8Array, pieces: BytePieces, fileName: string): BankFileFlow {
+  const text = decodedPieces(pieces, xmlEncoding(head, fileName), fileName)
+  let waiting: FlowingEntry[] = []
+  const outline = outliner()
+  const reading = new CamtReading(fileName, (entry, statement) => {
+    const outlined = outline(entry)
+    waiting.push({
+      entry,
+      statement,
+      number: outlined.number,
+      fingerprint: outlined.fingerprint,
+    })
+    return outlined
+  })
+  let isOver = false
+  function* entries(): Generator<readonly FlowingEntry[], void, undefined> {
+    for (const _ of visitXmlByPieces(text, reading)) {
+      if (waiting.length < FLOWING_ENTRIES_MIN) continue
+      yield waiting
+      waiting = []
+    }
+    yield waiting
+    isOver = true
+  }
   return {
-    ...reading.result(),
-    inFull: (chosen) => chosenInFull(chosen, decodedPieces(pieces, encoding, fileName), fileName),
+    entries: entries(),
+    outline: () => {
+      if (!isOver) throw new Error(`the entries of ${fileName} did not all go by`)
+      return reading.result()
+    },
   }
 }
 
+/** Entries that are handed over at once: few, so that their texts are garbage while they are young. */
+const FLOWING_ENTRIES_MIN = 20
+
 /** Makes outlines that share their days, currencies and accounts, which are few. */
-function outliner(): Keep<OutlinedEntry> {
+function outliner(): (entry: BankEntry) => OutlinedEntry {
   const days = new Map<string, Day>()
   const texts = new Map<string, string>()
   const shared = <T extends string>(known: Map<string, T>, text: T): T => {
@@ -76,49 +99,20 @@ function outliner(): Keep<OutlinedEntry> {
     if (found === undefined) known.set(text, text)
     return found ?? text
   }
-  return (entry) => ({
-    account: shared(texts, entry.account),
-    bookingDay: shared(days, entry.bookingDay),
-    amountMinor: entry.amountMinor,
-    currency: shared(texts, entry.currency),
-    place: entry.place,
-    position: entry.position,
-    fingerprint: fingerprint(entry),
-  })
-}
-
-/** Entries that are handed over at once: few, so that their texts are garbage while they are young. */
-const FULL_ENTRIES_MAX = 100
-
-function* chosenInFull<Chosen extends { readonly entry: ComparedEntry }>(
-  chosen: readonly Chosen[],
-  text: Iterable<string>,
-  fileName: string,
-): Generator<readonly FullEntry<Chosen>[], void, undefined> {
-  const wanted = new Map(chosen.map((one) => [one.entry.position, one]))
-  let batch: FullEntry<Chosen>[] = []
-  let found = 0
-  const reading = new CamtReading(fileName, (entry) => {
-    const one = wanted.get(entry.position)
-    if (one === undefined) return compared(entry)
-    batch.push({ chosen: one, entry })
-    return one.entry
-  })
-  for (const _ of visitXmlByPieces(text, reading)) {
-    if (batch.length < FULL_ENTRIES_MAX) continue
-    found += batch.length
-    yield batch
-    batch = []
+  let number = 0
+  return (entry) => {
+    number += 1
+    return {
+      number,
+      account: shared(texts, entry.account),
+      bookingDay: shared(days, entry.bookingDay),
+      amountMinor: entry.amountMinor,
+      currency: shared(texts, entry.currency),
+      place: entry.place,
+      position: entry.position,
+      fingerprint: fingerprint(entry),
+    }
   }
-  found += batch.length
-  if (found !== chosen.length) {
-    throw new Error(`${found} of ${chosen.length} entries of ${fileName} were found again`)
-  }
-  yield batch
-}
-
-function compared({ account, bookingDay, amountMinor, currency, place, position }: BankEntry) {
-  return { account, bookingDay, amountMinor, currency, place, position }
 }
 
 /** Collects statements while the document goes by; only what belongs to them is kept. */
@@ -132,6 +126,9 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
   private entriesSeen = 0
   private readonly leftOut = new Map<string, number>()
   private daysFromValue = 0
+  private leftOutOfStatement = 0
+  private readonly pages: CamtPage[] = []
+  private readonly doubts: string[] = []
 
   constructor(fileName: string, keep: Keep<Kept>) {
     this.fileName = fileName
@@ -143,12 +140,15 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
     attributes: Readonly<Record<string, string>>,
     { parent, line }: { parent: string | null; line: number },
   ): 'enter' | 'take' {
-    if (this.statement === null) this.version ??= versionIn(attributes)
-    const other = OTHER_MESSAGES[name.replace(/V\d+$/, '')]
-    if (other !== undefined) this.broken(line, `the file holds ${other}, not a statement`)
+    if (this.statement === null) {
+      this.version ??= versionIn(attributes)
+      const other = OTHER_MESSAGES[name.replace(/V\d+$/, '')]
+      if (other !== undefined) this.broken(line, `the file holds ${other}, not a statement`)
+    }
     if (name === 'Stmt') {
       if (this.statement !== null) this.broken(line, 'a statement begins inside another one')
       const number = this.statements.length + 1
+      this.leftOutOfStatement = 0
       this.statement = { number, line, children: [], account: null, waiting: [], entries: [] }
       return 'enter'
     }
@@ -166,6 +166,11 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
   taken(element: XmlElement, raw: string): void {
     if (this.statement === null) {
       this.messageCreated = textAt(element, 'CreDtTm')
+      this.addPage(
+        pageAt(element, 'MsgPgntn', 'the message', (found) =>
+          refusal(this.fileName, `line ${element.line}`, found),
+        ),
+      )
     } else if (element.name === 'Ntry') {
       this.takeEntry(this.statement, element, raw)
     } else {
@@ -179,6 +184,7 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
     const status = readStatus(element, refuse)
     if (status !== 'BOOK') {
       this.leftOut.set(status, (this.leftOut.get(status) ?? 0) + 1)
+      this.leftOutOfStatement += 1
       return
     }
     const entry = readEntry(element, refuse)
@@ -191,9 +197,19 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
     if (name !== 'Stmt' || this.statement === null) return
     const parts = this.statement
     this.statement = null
-    this.statements.push(
-      ...finishStatement(parts, this.messageCreated, this.keep, this.refuseIn(parts)),
-    )
+    const refuse = this.refuseIn(parts)
+    const finished = finishStatement(parts, this.messageCreated, this.keep, refuse)
+    this.statements.push(...finished)
+    const element = asElement(parts)
+    // Totals may include entries that do not count yet.
+    if (this.leftOutOfStatement === 0) this.doubts.push(...totalsNotes(element, finished, refuse))
+    const [first] = finished
+    if (first === undefined) return
+    this.addPage(pageAt(element, 'StmtPgntn', `the statement of ${first.account}`, refuse))
+  }
+
+  private addPage(page: CamtPage | null): void {
+    if (page !== null) this.pages.push(page)
   }
 
   private refuseIn({ number, line }: CamtStatementParts<Kept>): Refuse {
@@ -218,6 +234,9 @@ class CamtReading<Kept extends ComparedEntry> implements XmlVisitor {
       notes.push(
         `${this.fileName}: ${counted(this.daysFromValue, 'entry', 'entries')} without a booking date taken on the value date`,
       )
+    }
+    for (const doubt of [...this.doubts, ...pageNotes(this.pages)]) {
+      notes.push(`${this.fileName}: ${doubt}`)
     }
     return {
       format: camt053.format,

@@ -8,8 +8,10 @@ import {
   absolute,
   sumOf,
 } from '../domain/money.ts'
-import { eachCsvRecord, refuseControlCharacters, spoiltReference } from './csv-text.ts'
+import { eachCsvRecord, spoiltReference } from './csv-text.ts'
 import { decoded, textEncoding } from './encoding.ts'
+import { ibanOfRib } from './iban.ts'
+import { refuseControlCharacters } from './plain-text.ts'
 import {
   type BankFileReader,
   type BankFileReading,
@@ -187,7 +189,7 @@ function refuseCutEnd(
 function datedRows(rows: readonly Row[], fileName: string): DatedRow[] {
   const currencies = new Map<string, Set<string>>()
   const placed = rows.map((row) => {
-    const account = readCell(row, 'account', parseAccount, fileName)
+    const account = ibanOfRib(readCell(row, 'account', parseAccount, fileName))
     const own = currencies.get(account) ?? new Set()
     currencies.set(account, own)
     if (row.cells.currency !== '') own.add(readCell(row, 'currency', parseCurrency, fileName))

@@ -15,7 +15,7 @@ import {
   parseShortDay,
   recordRefusal,
 } from './fixed-width.ts'
-import { frenchIban } from './national-iban.ts'
+import { frenchIban } from './iban.ts'
 import { encodingNotes } from './plain-text.ts'
 import {
   type BankFileReader,

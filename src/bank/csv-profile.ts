@@ -12,13 +12,7 @@ import {
 } from '../domain/money.ts'
 import type { InputFault } from '../errors.ts'
 import { columnsOf, findTable, fitsAnyProfile, type FoundTable, linesOf } from './csv-detect.ts'
-import {
-  type CsvRecord,
-  eachCsvRecord,
-  refuseControlCharacters,
-  spoiltReference,
-  WRONG_WIDTH,
-} from './csv-text.ts'
+import { type CsvRecord, eachCsvRecord, spoiltReference, WRONG_WIDTH } from './csv-text.ts'
 import {
   type AmountForm,
   type Cell,
@@ -28,6 +22,8 @@ import {
   settleForm,
 } from './csv-values.ts'
 import { decoded, textEncoding } from './encoding.ts'
+import { ibanOfRib } from './iban.ts'
+import { refuseControlCharacters } from './plain-text.ts'
 import {
   type ColumnName,
   type CsvProfile,
@@ -568,12 +564,13 @@ function listed<T>(items: readonly T[]): [T, ...T[]] {
 }
 
 function amountForms(
-  { groupingMarks, amountSuffixes }: CsvProfile,
+  { groupingMarks, amountSuffixes, signAtEnd }: CsvProfile,
   decimalMarks: readonly (',' | '.')[],
 ): AmountForm[] {
   return decimalMarks.map((decimalMark) => ({
     decimalMark,
     groupingMarks,
+    signAtEnd,
     suffixes: amountSuffixes,
   }))
 }
@@ -810,7 +807,7 @@ function resolveAccount(told: string, line: number | null, table: Table): string
       TELL_ACCOUNT,
     )
   }
-  const account = read(told)
+  const account = ibanOfRib(read(told))
   if (!/^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$/.test(account)) {
     notes.push(
       `${fileName} names its account ${account}, not by an IBAN. If other files or ALMA_IBANS name its IBAN, say which it is ("accounts" in a profile, README, "Bank files"), or it counts as another account.`,

@@ -3,7 +3,7 @@ import { parse } from 'csv-parse/sync'
 import type { InputFault } from '../errors.ts'
 import { ENTRIES_PER_FILE_MAX, refusal, shown } from './reader.ts'
 
-/** What the readers of CSV files share: text without damage, records with their lines, refusals of rows. */
+/** What the readers of CSV files share: records with their lines, refusals of rows. */
 
 export interface CsvRecord {
   readonly cells: readonly string[]
@@ -11,23 +11,6 @@ export interface CsvRecord {
   readonly line: number
   /** The exact text of the record, without the line break at its end. */
   readonly raw: string
-}
-
-/** Characters that no statement holds and that the database does not take: signs of a damaged or binary file. */
-// oxlint-disable-next-line no-control-regex -- These are the characters that are looked for.
-const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/
-
-/** @throws InputFault naming the line of the first character that no statement has. */
-export function refuseControlCharacters(text: string, fileName: string): void {
-  const at = text.search(CONTROL)
-  if (at === -1) return
-  const line = text.slice(0, at).split('\n').length
-  const code = text.charCodeAt(at).toString(16).padStart(2, '0')
-  throw refusal(
-    fileName,
-    `line ${line}`,
-    `there is a control character (hexadecimal ${code}), which no statement has: the file is damaged`,
-  )
 }
 
 interface ParsedRecord {
@@ -61,19 +44,30 @@ export function eachCsvRecord(
   take: (record: CsvRecord) => void,
 ): void {
   let count = 0
+  let width: number | null = null
   try {
     parse(text, {
       delimiter,
       record_delimiter: '\n',
       quote: quoted ? '"' : null,
       raw: true,
-      relax_column_count: ragged,
+      // Checked below: the parser would refuse a line of blanks, which is none.
+      relax_column_count: true,
       skip_empty_lines: true,
-      skip_records_with_empty_values: true,
       // With `raw`, a record comes together with its text, which the types do not tell.
       on_record: (parsed: unknown, { lines }) => {
         const { record, raw: rawRecord } = parsed as ParsedRecord
         const raw = rawRecord.replace(/\n$/, '')
+        if (record.every((cell) => cell.trim() === '')) {
+          // A line of blanks is none; empty cells, fewer than there are columns, are a row cut off.
+          if (ragged || record.length === 1 || record.length === (width ?? record.length)) {
+            return null
+          }
+        }
+        width ??= record.length
+        if (!ragged && record.length !== width) {
+          throw refusal(fileName, `line ${linesAbove + lines}`, WRONG_WIDTH)
+        }
         count += 1
         if (count > ENTRIES_PER_FILE_MAX + 1) {
           throw refusal(fileName, null, `the file has more than ${ENTRIES_PER_FILE_MAX} rows`)
@@ -93,8 +87,6 @@ function rowRefusal(error: CsvError, fileName: string, linesAbove: number): Inpu
   const line: unknown = error['lines']
   const place = typeof line === 'number' ? `line ${linesAbove + line}` : null
   switch (error.code) {
-    case 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH':
-      return refusal(fileName, place, WRONG_WIDTH)
     case 'CSV_QUOTE_NOT_CLOSED':
       return refusal(
         fileName,

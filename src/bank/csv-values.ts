@@ -16,6 +16,8 @@ export interface AmountForm {
   readonly decimalMark: DecimalMark
   /** Marks between groups of three digits; a blank stands for every kind of blank. */
   readonly groupingMarks: readonly string[]
+  /** Whether a minus may stand behind the digits, as business software writes it: `1204,50-`. */
+  readonly signAtEnd?: boolean
   /** What may follow the digits, such as `€`. */
   readonly suffixes: readonly string[]
 }
@@ -23,15 +25,17 @@ export interface AmountForm {
 const BLANKS = /[\s\u00a0\u2007\u2009\u202f]+/g
 
 /**
- * A signed amount in minor units; `+`, `-` and the typographic minus are signs, in front only.
+ * A signed amount in minor units; `+`, `-` and the typographic minus are signs, in front unless the
+ * form says otherwise. A typographic apostrophe between digits counts as the other one.
  * @throws InvalidValue for anything that the form does not allow.
  */
 export function parseBankAmount(text: string, form: AmountForm, currency: Currency): bigint {
-  const { decimalMark, groupingMarks, suffixes } = form
-  let number = text.replace(BLANKS, ' ').replace('\u2212', '-').trim()
+  const { decimalMark, groupingMarks, suffixes, signAtEnd = false } = form
+  let number = text.replace(BLANKS, ' ').replace('\u2212', '-').replaceAll('\u2019', "'").trim()
   for (const suffix of suffixes) {
     if (number.endsWith(suffix)) number = number.slice(0, -suffix.length).trimEnd()
   }
+  if (signAtEnd) number = number.replace(/^([^+-]+?) ?([+-])$/, '$2$1')
   const [, sign = '', rest = ''] = /^([+-]?) ?(.*)$/s.exec(number) ?? []
   const [whole = '', fraction, ...more] = rest.split(decimalMark)
   const digits = ungrouped(

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { BankEntry } from '../domain/bank-statement.ts'
 
 /** Raised whenever the recipe below changes: entries of two versions are never compared by it. */
@@ -44,7 +44,7 @@ export function tellsById(print: string): boolean {
 }
 
 function sha256(parts: readonly (string | null)[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  return hash('sha256', JSON.stringify(parts))
 }
 
 /** Text in one Unicode form and case, without any blanks. */

@@ -79,12 +79,16 @@ function rememberEntry(known: KnownAccount, entry: KnownEntry): void {
   }
 }
 
-/** A statement with the fingerprints of its entries, in their order. */
-export interface IncomingStatement<Entry extends ComparedEntry = ComparedEntry> {
+/** An entry with what tells whether it is known. */
+interface FingerprintedEntry extends ComparedEntry {
+  readonly fingerprint: string
+}
+
+/** A statement whose entries are to be compared with those that are known. */
+export interface IncomingStatement<Entry extends FingerprintedEntry = FingerprintedEntry> {
   readonly statement: StatementOf<Entry>
   readonly movementMinor: bigint
   readonly balanceState: BalanceState
-  readonly fingerprints: readonly string[]
 }
 
 /** What entries are compared by. */
@@ -94,12 +98,12 @@ interface Comparable {
   readonly amountMinor: bigint
 }
 
-interface IncomingEntry<Entry extends ComparedEntry = ComparedEntry> extends Comparable {
+interface IncomingEntry<Entry extends FingerprintedEntry = FingerprintedEntry> extends Comparable {
   readonly entry: Entry
 }
 
 export interface NewEntry<
-  Entry extends ComparedEntry = ComparedEntry,
+  Entry extends FingerprintedEntry = FingerprintedEntry,
 > extends IncomingEntry<Entry> {
   /** 1, 2, … among equal entries of the account and booking day, known ones counted. */
   readonly rank: number
@@ -120,26 +124,26 @@ export interface Doubt {
  * earlier file told and this one does not: probably the same money in other words. It is not taken
  * in, since money that counts twice is worse to find than money that waits for a person.
  */
-export interface Suspect<Entry extends ComparedEntry = ComparedEntry> {
+export interface Suspect<Entry extends FingerprintedEntry = FingerprintedEntry> {
   readonly entry: Entry
   /** The entry as which it was taken. */
   readonly known: KnownEntry
 }
 
-export interface NewEntries<Entry extends ComparedEntry> {
+export interface NewEntries<Entry extends FingerprintedEntry> {
   readonly entries: readonly NewEntry<Entry>[]
   readonly suspects: readonly Suspect<Entry>[]
   readonly doubts: readonly Doubt[]
 }
 
 /** The entries of `incoming` that are not known yet, in the order of the file, with their ranks. */
-export function newEntries<Entry extends ComparedEntry>(
+export function newEntries<Entry extends FingerprintedEntry>(
   incoming: IncomingStatement<Entry>,
   known: KnownAccount,
 ): NewEntries<Entry> {
-  const given = incoming.statement.entries.map((entry, index) => ({
+  const given = incoming.statement.entries.map((entry) => ({
     entry,
-    fingerprint: incoming.fingerprints[index] ?? '',
+    fingerprint: entry.fingerprint,
     bookingDay: entry.bookingDay,
     amountMinor: entry.amountMinor,
   }))
@@ -162,13 +166,13 @@ export function newEntries<Entry extends ComparedEntry>(
 }
 
 /** The part of what a statement says of a day that nobody said before. */
-interface Fresh<Entry extends ComparedEntry> {
+interface Fresh<Entry extends FingerprintedEntry> {
   readonly fresh: readonly IncomingEntry<Entry>[]
   readonly suspects: readonly Suspect<Entry>[]
   readonly doubt: Doubt['outcome'] | null
 }
 
-function ranked<Entry extends ComparedEntry>(
+function ranked<Entry extends FingerprintedEntry>(
   fresh: readonly IncomingEntry<Entry>[],
   there: readonly KnownEntry[],
 ): NewEntry<Entry>[] {
@@ -189,7 +193,7 @@ function ranked<Entry extends ComparedEntry>(
  * other. Unless the entries they share add up to nothing: then they might as well follow each other.
  * @returns the entries that only the incoming statement has; null where balances prove nothing.
  */
-function provedByBalance<Entry extends ComparedEntry>(
+function provedByBalance<Entry extends FingerprintedEntry>(
   incoming: IncomingStatement<Entry>,
   day: Day,
   ofDay: readonly IncomingEntry<Entry>[],
@@ -245,7 +249,7 @@ function knownBalanceBefore(
  * entries of one statement is another entry. Statements that follow each other share nothing. What
  * then is left on both sides with one amount is suspected to be the same.
  */
-function byFingerprint<Entry extends ComparedEntry>(
+function byFingerprint<Entry extends FingerprintedEntry>(
   incoming: IncomingStatement<Entry>,
   given: readonly IncomingEntry<Entry>[],
   ofDay: readonly IncomingEntry<Entry>[],
@@ -282,7 +286,7 @@ const byLooks: KeyOf = ({ fingerprint }) => fingerprint
 const byAmount: KeyOf = ({ bookingDay, amountMinor }) => `${bookingDay} ${amountMinor}`
 
 /** Pairs entries of one day and amount, but never two with ids of their own: those are two. */
-function pairByAmount<Entry extends ComparedEntry>(
+function pairByAmount<Entry extends FingerprintedEntry>(
   left: readonly IncomingEntry<Entry>[],
   right: readonly KnownEntry[],
 ) {

@@ -14,7 +14,7 @@ import {
   parseShortDay,
   recordRefusal,
 } from './fixed-width.ts'
-import { spanishIban } from './national-iban.ts'
+import { spanishIban } from './iban.ts'
 import { type Concept, conceptsAsText, conceptsByAnnex4, fitsAnnex4 } from './norma43-concepts.ts'
 import { CODE_PAGE_850, decodeNorma43 } from './norma43-encoding.ts'
 import { encodingNotes } from './plain-text.ts'

@@ -1,5 +1,22 @@
-import { refuseControlCharacters } from './csv-text.ts'
 import { decoded } from './encoding.ts'
+import { refusal } from './reader.ts'
+
+/** Characters that no statement holds and that the database does not take: signs of a damaged or binary file. */
+// oxlint-disable-next-line no-control-regex -- These are the characters that are looked for.
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/
+
+/** @throws InputFault naming the line of the first character that no statement has. */
+export function refuseControlCharacters(text: string, fileName: string): void {
+  const at = text.search(CONTROL)
+  if (at === -1) return
+  const line = text.slice(0, at).split('\n').length
+  const code = text.charCodeAt(at).toString(16).padStart(2, '0')
+  throw refusal(
+    fileName,
+    `line ${line}`,
+    `there is a control character (hexadecimal ${code}), which no statement has: the file is damaged`,
+  )
+}
 
 const UPPER_CONTROL = /[\u0080-\u009f]/g
 

@@ -1,8 +1,7 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
-import type { BankEntry } from '../domain/bank-statement.ts'
-import { mergedReading, type NamedReading, readMembers } from './archive-reading.ts'
-import { camt053, outlineCamt053 } from './camt053.ts'
+import { flowInArchive, inArchive, type NamedReading } from './archive-reading.ts'
+import { camt053, flowCamt053 } from './camt053.ts'
 import { canonicalCsv } from './canonical-csv.ts'
 import { cfonb120 } from './cfonb120.ts'
 import { CSV_FORMAT, csvByProfile } from './csv-profile.ts'
@@ -15,18 +14,24 @@ import { underAccount } from './own-account.ts'
 import { BUILT_IN_PROFILES } from './profiles/built-in.ts'
 import type { CsvProfile } from './profiles/profile.ts'
 import {
-  type BankFileOutline,
+  type BankFileFlow,
   type BankFileReader,
   type BankFileReading,
-  type ComparedEntry,
   type FileHead,
+  type FlowingEntry,
   refusal,
 } from './reader.ts'
 import { A_TABLE, looksLike } from './refused-formats.ts'
 import { isZip, unzipped } from './zip.ts'
 
 export { CSV_FORMAT } from './csv-profile.ts'
-export type { BankFileOutline, BankFileReading } from './reader.ts'
+export type {
+  BankFileFlow,
+  BankFileOutline,
+  BankFileReading,
+  FlowingEntry,
+  OutlinedEntry,
+} from './reader.ts'
 
 /** Larger than years of statements; also the bound of what a compressed file may unfold to. */
 export const FILE_BYTES_MAX = 200 * 1024 * 1024
@@ -59,9 +64,8 @@ export const AS_THE_FILE_SAYS: ReadingOptions = {
 export const HEAD_BYTES = 65_536
 
 /**
- * Reads a bank file, recognised by its content, plain, compressed with gzip, or an archive whose
- * members tell of different days. Pure: the same bytes give the same reading, whatever the machine,
- * its zone and its clock.
+ * Reads a bank file, recognised by its content, plain or compressed with gzip. Pure: the same bytes
+ * give the same reading, whatever the machine, its zone and its clock.
  * @param fileName how messages call the file.
  * @throws InputFault naming the file, the place and the value if anything known cannot be read, if
  * the file is cut off or damaged, or if it is of no format that is read. Nothing of it is taken then.
@@ -71,7 +75,9 @@ export async function readBankFile(
   fileName: string,
   options: ReadingOptions = AS_THE_FILE_SAYS,
 ): Promise<BankFileReading> {
-  return mergedReading(await readBankFiles(bytes, fileName, options), fileName)
+  const [only, another] = await readBankFiles(bytes, fileName, options)
+  if (only !== undefined && another === undefined) return only.reading
+  throw new Error(`${fileName} is an archive of several files`)
 }
 
 /**
@@ -84,14 +90,14 @@ export async function readBankFiles(
   fileName: string,
   options: ReadingOptions = AS_THE_FILE_SAYS,
 ): Promise<NamedReading[]> {
-  refuseSize(bytes.length, fileName)
-  const plain = isGzip(bytes) ? await unpacked(bytes, fileName) : bytes
-  if (isZip(plain)) {
-    return readMembers(await unzipped(plain, fileName, FILE_BYTES_MAX), fileName, (member, name) =>
-      readPlain(member, name, options),
-    )
-  }
-  return [{ name: fileName, bytes, reading: readPlain(plain, fileName, options) }]
+  const plain = await unfolded(bytes, fileName)
+  if (!isZip(plain))
+    return [{ name: fileName, bytes, reading: readPlain(plain, fileName, options) }]
+  const members = await unzipped(plain, fileName, FILE_BYTES_MAX)
+  return members.map((member) => ({
+    ...member,
+    reading: inArchive(fileName, () => readPlain(member.bytes, member.name, options)),
+  }))
 }
 
 /** A bank file wherever it lies. It says the same bytes whenever it is asked. */
@@ -102,28 +108,40 @@ export interface BankFileSource {
   whole(): Uint8Array
 }
 
+/** A bank file that can be taken in. */
+export interface FlowingBankFile {
+  readonly name: string
+  /** What the file is in an archive; null: no archive, the file itself. */
+  readonly member: Uint8Array | null
+  /** @throws InputFault as for reading it; what is wrong further down shows as it goes by. */
+  open(): BankFileFlow
+}
+
 /**
- * Reads a bank file for whoever stores it. A camt.053 file, the only format in which banks send
- * hundreds of megabytes, goes by piece by piece; others, archives, and files whose account a person
- * gave are read whole.
- * @throws InputFault as `readBankFile` does.
+ * The bank files in a file, for whoever stores them: an archive's members, else the file itself. A
+ * camt.053 file, the only format in which banks send hundreds of megabytes, goes by piece by piece;
+ * other formats, and files whose account a person gave, are read whole when they are opened.
+ * @throws InputFault as `readBankFiles` does for a file that cannot be unpacked.
  */
-export async function outlineBankFile(
+export async function flowBankFiles(
   source: BankFileSource,
   fileName: string,
   options: ReadingOptions = AS_THE_FILE_SAYS,
-): Promise<BankFileOutline> {
+): Promise<FlowingBankFile[]> {
   if (isPlainCamt(source.head, options)) {
-    return outlineCamt053(source.head, source.pieces, fileName)
+    const open = (): BankFileFlow => flowCamt053(source.head, source.pieces, fileName)
+    return [{ name: fileName, member: null, open }]
   }
-  const bytes = source.whole()
-  refuseSize(bytes.length, fileName)
-  if (isGzip(bytes)) {
-    const plain = await unpacked(bytes, fileName)
-    const head = plain.subarray(0, HEAD_BYTES)
-    if (isPlainCamt(head, options)) return outlineCamt053(head, () => chunksOf(plain), fileName)
+  const plain = await unfolded(source.whole(), fileName)
+  if (!isZip(plain)) {
+    return [{ name: fileName, member: null, open: () => flowOf(plain, fileName, options) }]
   }
-  return outlineOf(await readBankFile(bytes, fileName, options))
+  const members = await unzipped(plain, fileName, FILE_BYTES_MAX)
+  return members.map(({ name, bytes }) => ({
+    name,
+    member: bytes,
+    open: () => flowInArchive(fileName, () => flowOf(bytes, name, options)),
+  }))
 }
 
 function isPlainCamt(bytes: Uint8Array, { format, profile, account }: ReadingOptions): boolean {
@@ -132,41 +150,33 @@ function isPlainCamt(bytes: Uint8Array, { format, profile, account }: ReadingOpt
   return camt053.recognises({ bytes, text: headText(bytes) })
 }
 
-/** Entries of a whole reading that are handed over at once. */
-const FULL_ENTRIES_MAX = 5_000
+function flowOf(plain: Uint8Array, fileName: string, options: ReadingOptions): BankFileFlow {
+  const head = plain.subarray(0, HEAD_BYTES)
+  return isPlainCamt(head, options)
+    ? flowCamt053(head, () => chunksOf(plain), fileName)
+    : flowOfReading(readPlain(plain, fileName, options))
+}
 
-function outlineOf({ hasUniqueReferences, ...reading }: BankFileReading): BankFileOutline {
-  const inFull = new Map<ComparedEntry, BankEntry>()
-  const statements = reading.statements.map((statement) => ({
+/** Entries of a whole reading that are handed over at once. */
+const FLOWING_ENTRIES_MAX = 1_000
+
+function flowOfReading({ hasUniqueReferences, ...reading }: BankFileReading): BankFileFlow {
+  const all: FlowingEntry[] = []
+  const statements = reading.statements.map((statement, index) => ({
     ...statement,
     entries: statement.entries.map((entry) => {
       const { account, bookingDay, amountMinor, currency, place, position } = entry
-      const outlined = {
-        account,
-        bookingDay,
-        amountMinor,
-        currency,
-        place,
-        position,
-        fingerprint: fingerprint(entry, hasUniqueReferences),
-      }
-      inFull.set(outlined, entry)
-      return outlined
+      const named = { number: all.length + 1, fingerprint: fingerprint(entry, hasUniqueReferences) }
+      all.push({ ...named, statement: index + 1, entry })
+      return { ...named, account, bookingDay, amountMinor, currency, place, position }
     }),
   }))
-  return {
-    ...reading,
-    statements,
-    *inFull(chosen) {
-      for (let at = 0; at < chosen.length; at += FULL_ENTRIES_MAX) {
-        yield chosen.slice(at, at + FULL_ENTRIES_MAX).map((one) => {
-          const entry = inFull.get(one.entry)
-          if (entry === undefined) throw new Error(`${one.entry.place} is of another file`)
-          return { chosen: one, entry }
-        })
-      }
-    },
+  function* entries(): Generator<readonly FlowingEntry[], void, undefined> {
+    for (let at = 0; at < all.length; at += FLOWING_ENTRIES_MAX) {
+      yield all.slice(at, at + FLOWING_ENTRIES_MAX)
+    }
   }
+  return { entries: entries(), outline: () => ({ ...reading, statements }) }
 }
 
 function readPlain(plain: Uint8Array, fileName: string, options: ReadingOptions): BankFileReading {
@@ -224,6 +234,11 @@ export function refuseSize(bytes: number, fileName: string): void {
     `the file has ${bytes} bytes, and at most ${FILE_BYTES_MAX} are read`,
     'Ask the bank for shorter periods, or split the file by days.',
   )
+}
+
+async function unfolded(bytes: Uint8Array, fileName: string): Promise<Uint8Array> {
+  refuseSize(bytes.length, fileName)
+  return isGzip(bytes) ? unpacked(bytes, fileName) : bytes
 }
 
 function isGzip(bytes: Uint8Array): boolean {

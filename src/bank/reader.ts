@@ -30,32 +30,45 @@ export interface StatementOf<Kept> extends Omit<BankStatement, 'entries'> {
   readonly entries: readonly Kept[]
 }
 
-/** What is kept of an entry of a file that is too long to be kept: enough to tell whether it is new. */
+/** What is kept of an entry that has gone by: enough to tell whether it is new. */
 export interface OutlinedEntry extends ComparedEntry {
+  /** 1, 2, … in the order in which the entries of the file go by. */
+  readonly number: number
   readonly fingerprint: string
 }
 
-/**
- * What a bank file says, without the texts of its entries. They are read again when it is known which
- * of them are new, so that a file of any length needs little memory.
- */
+/** What a bank file says, without the texts of its entries. */
 export interface BankFileOutline extends Omit<
   BankFileReading,
   'statements' | 'hasUniqueReferences'
 > {
   readonly statements: readonly StatementOf<OutlinedEntry>[]
-  /**
-   * The chosen entries in full, some at a time: each with what was chosen for it, each once.
-   * @throws InputFault if the file is no longer what it was.
-   */
-  inFull<Chosen extends { readonly entry: ComparedEntry }>(
-    chosen: readonly Chosen[],
-  ): Iterable<readonly FullEntry<Chosen>[]>
 }
 
-export interface FullEntry<Chosen> {
-  readonly chosen: Chosen
+/** An entry in full while it goes by, under the number of its outline. */
+export interface FlowingEntry {
+  readonly number: number
+  /**
+   * Tells statements apart as they go by: entries of one statement have one number, together with
+   * their currency.
+   */
+  readonly statement: number
   readonly entry: BankEntry
+  readonly fingerprint: string
+}
+
+/**
+ * A bank file that goes by: its entries first, then what it says as a whole. So a file of any length
+ * needs little memory, and whoever stores it reads it once.
+ */
+export interface BankFileFlow {
+  /**
+   * Some entries at a time. It is gone through once, and to its end.
+   * @throws InputFault while it goes by, as for reading the file whole.
+   */
+  readonly entries: Iterable<readonly FlowingEntry[]>
+  /** @throws InputFault for what is wrong with the file as a whole; Error before the last entry went by. */
+  outline(): BankFileOutline
 }
 
 /** The beginning of a file, by which it is recognised. */

@@ -48,6 +48,18 @@ const REFUSED_FORMATS: readonly RefusedFormat[] = [
     recognises: (head) => xmlHas(head, 'BkToCstmrDbtCdtNtfctn'),
   },
   {
+    looksLike: 'a pain.001 order of transfers, not a statement',
+    recognises: (head) => xmlHas(head, 'CstmrCdtTrfInitn'),
+  },
+  {
+    looksLike: 'a pain.002 report on orders, not a statement',
+    recognises: (head) => xmlHas(head, 'CstmrPmtStsRpt'),
+  },
+  {
+    looksLike: 'a pain.008 order of direct debits, not a statement',
+    recognises: (head) => xmlHas(head, 'CstmrDrctDbtInitn'),
+  },
+  {
     looksLike: 'a CFONB240 list of returns',
     recognises: (head) =>
       head.text.startsWith('31') && records(head, 240).every((line) => /^3[149]/.test(line)),

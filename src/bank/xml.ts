@@ -31,7 +31,8 @@ export interface XmlVisitor {
 const DEPTH_MAX = 100
 
 function localName(name: string): string {
-  return name.slice(name.indexOf(':') + 1)
+  const colon = name.indexOf(':')
+  return colon < 0 ? name : name.slice(colon + 1)
 }
 
 /**
@@ -100,7 +101,12 @@ export function* visitXmlByPieces(
     }
   })
 
-  for (const piece of pieces) {
+  let isBegun = false
+  for (const given of pieces) {
+    // Some banks leave blank lines above the declaration, where XML allows nothing.
+    const piece: string = isBegun ? given : given.trimStart()
+    if (!isBegun) parser.line += given.slice(0, given.length - piece.length).split('\n').length - 1
+    isBegun ||= piece !== ''
     // Needed is what belongs to the element being taken, or else to a tag that the last piece began.
     text.forgetBefore(taking.length > 0 ? takenFrom : text.lastStartOfTag(parser.position))
     text.add(piece)
@@ -137,11 +143,25 @@ class SlidingText {
 
 /** The elements at a path of local names below `element`, in the order of the document. */
 export function elementsAt(element: XmlElement, ...path: readonly string[]): XmlElement[] {
-  return path.reduce<XmlElement[]>(
-    (found, name) =>
-      found.flatMap((parent) => parent.children.filter((child) => child.name === name)),
-    [element],
-  )
+  const found: XmlElement[] = []
+  gather(element, path, 0, found)
+  return found
+}
+
+/** Loops, as this is asked a dozen times of each entry, and array methods made half of the time of a large file. */
+function gather(
+  element: XmlElement,
+  path: readonly string[],
+  depth: number,
+  found: XmlElement[],
+): void {
+  if (depth === path.length) {
+    found.push(element)
+    return
+  }
+  for (const child of element.children) {
+    if (child.name === path[depth]) gather(child, path, depth + 1, found)
+  }
 }
 
 /** The first element at a path, or null. */
@@ -157,8 +177,14 @@ export function textOf(element: XmlElement | null): string | null {
 
 /** The first text that is not blank at a path, or null. */
 export function textAt(element: XmlElement, ...path: readonly string[]): string | null {
-  for (const found of elementsAt(element, ...path)) {
-    const text = textOf(found)
+  return firstText(element, path, 0)
+}
+
+function firstText(element: XmlElement, path: readonly string[], depth: number): string | null {
+  if (depth === path.length) return textOf(element)
+  for (const child of element.children) {
+    if (child.name !== path[depth]) continue
+    const text = firstText(child, path, depth + 1)
     if (text !== null) return text
   }
   return null

@@ -179,6 +179,91 @@ describe('covered days', () => {
   })
 })
 
+describe('what a statement says of itself besides balances', () => {
+  const notesOf = async (text: string) => (await readText(text)).notes
+  const totals = (inside: string) => `<TxsSummry>${inside}</TxsSummry>`
+  const entries = ['2024-03-18 5.00 A', '2024-03-18 -2.00 B']
+  const CREDITS = '<TtlCdtNtries><NbOfNtries>1</NbOfNtries><Sum>5.00</Sum></TtlCdtNtries>'
+
+  test.each<[string, string, string[]]>([
+    ['sums that fit', `${CREDITS}<TtlDbtNtries><Sum>2</Sum></TtlDbtNtries>`, []],
+    [
+      'sums that fit count for more than numbers, in which parts of batches may be counted',
+      `<TtlNtries><NbOfNtries>7</NbOfNtries></TtlNtries>${CREDITS}`,
+      [],
+    ],
+    ['a number that fits', '<TtlNtries><NbOfNtries>2</NbOfNtries></TtlNtries>', []],
+    [
+      'credits of which one is missing',
+      CREDITS.replace('5.00', '6.50'),
+      [
+        'file: the statement of DE89370400440532013000 says that its credits add up to 6.50 EUR, and those in the file add up to 5.00 EUR: entries may be missing',
+      ],
+    ],
+    [
+      'debits of which one is missing',
+      '<TtlDbtNtries><Sum>3.00</Sum></TtlDbtNtries>',
+      [
+        'file: the statement of DE89370400440532013000 says that its debits add up to 3.00 EUR, and those in the file add up to 2.00 EUR: entries may be missing',
+      ],
+    ],
+    [
+      'a number alone that does not fit',
+      '<TtlNtries><NbOfNtries>3</NbOfNtries></TtlNtries>',
+      [
+        'file: the statement of DE89370400440532013000 says that it has 3 entries, and the file holds 2: entries may be missing',
+      ],
+    ],
+  ])('%s', async (_, inside, notes) => {
+    expect(await notesOf(camt({ entries, more: totals(inside) }))).toEqual(notes)
+  })
+
+  test('totals may count what does not count yet', async () => {
+    const pending = `${totals(CREDITS.replace('5.00', '6.00'))}<Ntry><Amt Ccy="EUR">1.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>PDNG</Sts></Ntry>`
+    expect(await notesOf(camt({ entries, more: pending }))).toEqual([
+      'file: 1 entry with status PDNG left out: only booked entries count',
+    ])
+  })
+
+  test('a total that cannot be read is refused', async () => {
+    expect(await refusalOf(camt({ entries, more: totals(CREDITS.replace('5.00', '5,00')) }))).toBe(
+      'file, statement 1, line 2: "5,00" is not an amount: digits with a decimal point were expected, such as -1204.50',
+    )
+  })
+
+  test('a page whose next one is not in the file is told', async () => {
+    const page = (number: number, isLast: boolean) =>
+      `<StmtPgntn><PgNb>${number}</PgNb><LastPgInd>${isLast}</LastPgInd></StmtPgntn>`
+    const first = camt({ entries, more: page(1, false) })
+    expect(await notesOf(first)).toEqual([
+      'file: page 1 of the statement of DE89370400440532013000 is not its last one, and page 2 is not in the file',
+    ])
+    const second = camt({ entries, more: page(2, true) })
+    const both = first.replace(
+      '</Stmt>',
+      `</Stmt>${second.slice(second.indexOf('<Stmt>'), second.indexOf('</BkToCstmrStmt>'))}`,
+    )
+    expect(await notesOf(both)).toEqual([])
+    const message = first
+      .replace(page(1, false), '')
+      .replace(
+        '<Stmt>',
+        '<GrpHdr><MsgPgntn><PgNb>2</PgNb><LastPgInd>false</LastPgInd></MsgPgntn></GrpHdr><Stmt>',
+      )
+    expect(await notesOf(message)).toEqual([
+      'file: page 2 of the message is not its last one, and page 3 is not in the file',
+    ])
+  })
+})
+
+test('blank lines above the declaration do no harm, and lines are counted with them', async () => {
+  const text = camt({ entries: ['2024-03-18 5.00 A'] })
+  const shifted = await readText(`\ufeff\n \r\n<?xml version="1.0"?>${text}`)
+  expect(told(shifted)).toEqual(
+    told(await readText(`<?xml version="1.0"?>\n\n${text}`)).map((line) => line),
+  )
+})
+
 describe('refused', () => {
   const whole = camt({ entries: ['2024-03-18 5.00 A', '2024-03-19 6.00 B'] })
   const place = 'file, entry 2, line 5'

@@ -72,6 +72,24 @@ describe('statements', () => {
     expect(told(await readText(text))).toHaveLength(2)
   })
 
+  test('lines of blanks and rows of empty cells at the end are none', async () => {
+    expect(await statementsOf('A1,2024-03-18,1.00,EUR,,', '   ', ',,,,,', '\t', '')).toEqual([
+      'A1 EUR 2024-03-18..2024-03-18 ? -> ? unverifiable',
+    ])
+  })
+
+  test('a bare French account number with its key is the account of its IBAN', async () => {
+    expect(
+      await statementsOf(
+        '30006000011234567890189,2024-03-18,1.00,EUR,,',
+        'FR76 3000 6000 0112 3456 7890 189,2024-03-19,1.00,EUR,,',
+      ),
+    ).toEqual(['FR7630006000011234567890189 EUR 2024-03-18..2024-03-19 ? -> ? unverifiable'])
+    expect(await statementsOf('30006000011234567890188,2024-03-18,1.00,EUR,,')).toEqual([
+      '30006000011234567890188 EUR 2024-03-18..2024-03-18 ? -> ? unverifiable',
+    ])
+  })
+
   test('a header alone tells of no statement', async () => {
     expect(await statementsOf()).toEqual([])
   })

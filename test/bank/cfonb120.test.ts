@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cfonb120Reader } from '../../src/bank/cfonb120.ts'
-import { frenchIban } from '../../src/bank/national-iban.ts'
+import { frenchIban } from '../../src/bank/iban.ts'
 import { InputFault } from '../../src/errors.ts'
 import {
   balance01,

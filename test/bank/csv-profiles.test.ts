@@ -459,6 +459,9 @@ describe('values', () => {
   const GERMAN = { decimalMark: ',', groupingMarks: ['.'], suffixes: [] } as const
   const ENGLISH = { decimalMark: '.', groupingMarks: [','], suffixes: [] } as const
 
+  const SWISS = { decimalMark: '.', groupingMarks: ["'"], suffixes: [] } as const
+  const SAP = { ...GERMAN, signAtEnd: true } as const
+
   test.each([
     ['1 204,50', FRENCH, 120450n],
     ['1\u202f204,50\u00a0€', FRENCH, 120450n],
@@ -468,6 +471,12 @@ describe('values', () => {
     ['1.000', ENGLISH, 100n],
     ['-1,204.50', ENGLISH, -120450n],
     ['0,00', GERMAN, 0n],
+    ["1'204.50", SWISS, 120450n],
+    ['-1\u2019204\u2019000.5', SWISS, -120400050n],
+    ['1.204,50-', SAP, -120450n],
+    ['1204,50 -', SAP, -120450n],
+    ['1204,50+', SAP, 120450n],
+    ['-1204,50', SAP, -120450n],
   ])('%s', (text, form, amountMinor) => {
     expect(parseBankAmount(text, form, 'EUR')).toBe(amountMinor)
   })
@@ -478,6 +487,10 @@ describe('values', () => {
       expect(() => parseBankAmount(text, GERMAN, 'EUR')).toThrow()
     },
   )
+
+  test('a sign on both sides is none', () => {
+    expect(() => parseBankAmount('-1,00-', SAP, 'EUR')).toThrow('is not an amount')
+  })
 
   test('an amount that is printed and read is the same', () => {
     fc.assert(

@@ -82,6 +82,39 @@ describe.each(FIXTURES)('%s', (name) => {
     )
   })
 
+  test('pieces cut out or doubled: a statement of the same days and balances has the same entries', async () => {
+    const whole = await fixture(name)
+    const before = verified(await readBankFile(whole, 'damaged'))
+    const isSame = (one: BankStatement, other: BankStatement) =>
+      one.account === other.account &&
+      one.currency === other.currency &&
+      one.openingMinor === other.openingMinor &&
+      one.closingMinor === other.closingMinor
+    const amounts = ({ entries }: BankStatement) =>
+      entries.map(({ amountMinor }) => amountMinor).filter((amountMinor) => amountMinor !== 0n)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(whole.length),
+        fc.nat(whole.length),
+        fc.boolean(),
+        async (one, other, isDoubled) => {
+          const [from, to] = [Math.min(one, other), Math.max(one, other)]
+          // Doubled, what stands after the piece begins with the piece again.
+          const [end, begin] = isDoubled ? [to, from] : [from, to]
+          const changed = Buffer.concat([whole.subarray(0, end), whole.subarray(begin)])
+          const reading = await readOrRefusal(changed)
+          if (reading instanceof InputFault) return
+          for (const statement of verified(reading)) {
+            const original = before.find((candidate) => isSame(candidate, statement))
+            if (original === undefined) continue
+            expect(amounts(statement)).toEqual(amounts(original))
+          }
+        },
+      ),
+      { numRuns: 400 },
+    )
+  })
+
   test('compressed, with any byte changed or cut off: the check sum of gzip notices', async () => {
     const packed = gzipSync(await fixture(name))
     const expected = await readBankFile(packed, 'damaged')

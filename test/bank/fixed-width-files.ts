@@ -1,7 +1,7 @@
 /** Small CFONB120 and Norma 43 files made to measure, and damage to them. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { type BankFileReading, readBankFile } from '../../src/bank/read-file.ts'
+import { type BankFileReading, readBankFiles } from '../../src/bank/read-file.ts'
 import { balanceState } from '../../src/domain/bank-statement.ts'
 import { compareText } from '../../src/domain/collections.ts'
 import { sumOf } from '../../src/domain/money.ts'
@@ -130,9 +130,12 @@ export function text23(code: string, text: string): string {
 }
 
 /** Whatever the bytes: a reading, or a fault that names the file. Anything else fails the test. */
-export async function readOrRefusal(bytes: Uint8Array): Promise<BankFileReading | InputFault> {
+export async function readOrRefusal(
+  bytes: Uint8Array,
+): Promise<Pick<BankFileReading, 'statements'> | InputFault> {
   try {
-    return await readBankFile(bytes, 'damaged')
+    const readings = await readBankFiles(bytes, 'damaged')
+    return { statements: readings.flatMap(({ reading }) => reading.statements) }
   } catch (error) {
     if (!(error instanceof InputFault)) throw error
     expect(error.message).toMatch(/^damaged[,:/]/)
@@ -143,7 +146,7 @@ export async function readOrRefusal(bytes: Uint8Array): Promise<BankFileReading 
 }
 
 /** What must not change unseen: accounts, balances and amounts of statements that add up. Zeros move nothing. */
-export function provedMoney({ statements }: BankFileReading): string[] {
+export function provedMoney({ statements }: Pick<BankFileReading, 'statements'>): string[] {
   return statements
     .filter((statement) => {
       const movementMinor = sumOf(statement.entries.map(({ amountMinor }) => amountMinor))

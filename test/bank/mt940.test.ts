@@ -10,12 +10,12 @@ describe('MT940 fixtures', () => {
   test('German sub-fields: tags and words across their borders, RC and RD, New Year, two pages, latin-1', async () => {
     const reading = await readFixture('mt940-german.sta')
     expect(told(reading)).toEqual([
-      'DE89370400440532013000 EUR no. 312 2023-12-30..2024-01-02 1000.00 -> 2133.97 verified',
+      'DE89370400440532013000 EUR no. 312 2023-12-30..2024-01-02 1000.00 -> 2137.37 verified',
       '  line 5: 2024-01-02 1204.50 value 2023-12-31 from/to ALMA SAS at FR7630006000011234567890189 ref 2024010200001 "ALMA payout_11wYEyT" "HKhRm0Zq7" "KREF+ALMA-7" "GUTSCHR. UEBERWEISUNG"',
       '  line 9: 2024-01-02 -71.53 value 2024-01-02 from/to ALMA SAS e2e E2E-00000000000000000000000042 reversal "ZURUECK" ": ALMA" "RETOURE" "/OCMT/EUR71,53//CHGS/EUR0,50/" "0000549855700010"',
-      '  line 18: 2024-01-02 10.00 value 2024-01-02 reversal "Gebühr vom 29.12." "zurück" "STORNO"',
+      '  line 18: 2024-01-02 13.40 value 2024-01-02 reversal "Gebühr vom 29.12." "zurück" "STORNO"',
       '  line 20: 2024-01-02 -9.00 value 2024-01-02 from/to BANK "TAN um 12:30:15 und um-:25:26 Uhr" "ENTGELT"',
-      'DE89370400440532013000 EUR no. 313 2024-01-03..2024-01-03 2133.97 -> 2133.97 verified',
+      'DE89370400440532013000 EUR no. 313 2024-01-03..2024-01-03 2137.37 -> 2137.37 verified',
     ])
     expect(reading.notes).toEqual([
       'mt940-german.sta is not UTF-8: its letters were read as windows-1252',

@@ -71,10 +71,15 @@ function importing(files: readonly (BankStatement | readonly BankStatement[])[])
       const state = balanceState(incoming, movementMinor)
       const found = newEntries(
         {
-          statement: incoming,
+          statement: {
+            ...incoming,
+            entries: incoming.entries.map((one) => ({
+              ...one,
+              fingerprint: fingerprint(one, one.bankReference !== null),
+            })),
+          },
           movementMinor,
           balanceState: state,
-          fingerprints: incoming.entries.map((one) => fingerprint(one, one.bankReference !== null)),
         },
         known,
       )

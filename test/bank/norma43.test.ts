@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { decodeCodePage850 } from '../../src/bank/code-page-850.ts'
-import { spanishIban } from '../../src/bank/national-iban.ts'
+import { spanishIban } from '../../src/bank/iban.ts'
 import { norma43Reader } from '../../src/bank/norma43.ts'
 import { InputFault } from '../../src/errors.ts'
 import {

@@ -1,6 +1,6 @@
 /** Bank files in tests: fixtures, readings as text, and small files made to measure. */
 import { readFile } from 'node:fs/promises'
-import { type BankFileReading, readBankFile } from '../../src/bank/read-file.ts'
+import { type BankFileReading, readBankFile, readBankFiles } from '../../src/bank/read-file.ts'
 import { balanceState } from '../../src/domain/bank-statement.ts'
 import { formatAmount, sumOf } from '../../src/domain/money.ts'
 import { InputFault } from '../../src/errors.ts'
@@ -21,7 +21,7 @@ export async function readText(text: string, fileName = 'file'): Promise<BankFil
 export async function refusalOf(bytes: Uint8Array | string, fileName = 'file'): Promise<string> {
   const given = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
   try {
-    await readBankFile(given, fileName)
+    await readBankFiles(given, fileName)
   } catch (error) {
     if (error instanceof InputFault) return error.message
     throw error

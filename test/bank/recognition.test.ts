@@ -17,6 +17,9 @@ describe('a file of another kind is refused by its name', () => {
       'a camt.054 notification, which has no balances',
       '<a:Document xmlns:a="u"><a:BkToCstmrDbtCdtNtfctn/></a:Document>',
     ],
+    ['a pain.001 order of transfers, not a statement', '<Document><CstmrCdtTrfInitn/></Document>'],
+    ['a pain.002 report on orders, not a statement', '<Document><CstmrPmtStsRpt/></Document>'],
+    ['a pain.008 order of direct debits, not a statement', '<D><CstmrDrctDbtInitn/></D>'],
     ['a CODA statement', `${record('00002', 128)}\n1`],
     ['a CBI statement', record(' RH03069', 120)],
     [

@@ -55,7 +55,6 @@ const CARRIED: Readonly<Record<BankFormat, Carried>> = {
   qonto: { readAs: 'csv', lacks: ['value day', 'end-to-end id'] },
   'bnp-paribas': {
     readAs: 'csv',
-    account: '30006000011234567890189',
     isProvable: false,
     lacks: ['reference', 'value day', 'name', 'payer account', 'end-to-end id'],
   },

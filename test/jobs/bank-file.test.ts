@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { withBankFile } from '../../jobs/bank-file.ts'
 import { fingerprint } from '../../src/bank/fingerprint.ts'
-import { outlineBankFile, readBankFile } from '../../src/bank/read-file.ts'
+import { flowBankFiles, readBankFile } from '../../src/bank/read-file.ts'
 import { camt } from '../bank/reading.ts'
 
 let folder: string
@@ -30,45 +30,42 @@ const file = () => ({ name: 'long.xml', path })
 test('a long camt.053 that goes by in pieces says what it says as a whole', async () => {
   const [whole] = (await readBankFile(Buffer.from(LONG), 'long.xml')).statements
   await writeFile(path, LONG)
-  const { outline, full } = await withBankFile(file(), async ({ source }) => {
-    const reading = await outlineBankFile(source, 'long.xml')
-    const [statement] = reading.statements
-    const chosen = (statement?.entries ?? []).map((entry) => ({ entry }))
-    return {
-      outline: statement,
-      full: [...reading.inFull(chosen)].map((batch) => batch.map(({ entry }) => entry)),
-    }
+  const { batches, statement } = await withBankFile(file(), async ({ source }) => {
+    const [flowing] = await flowBankFiles(source, 'long.xml')
+    const flow = flowing?.open() ?? expect.fail()
+    const gone = [...flow.entries]
+    return { batches: gone, statement: flow.outline().statements[0] }
   })
-  expect(full.length).toBeGreaterThan(5)
-  expect({ ...outline, entries: full.flat() }).toEqual(whole)
-  expect(outline?.entries.map((entry) => entry.fingerprint)).toEqual(
+  expect(batches.length).toBeGreaterThan(3)
+  expect({ ...statement, entries: batches.flat().map(({ entry }) => entry) }).toEqual(whole)
+  expect(statement?.entries.map((entry) => entry.fingerprint)).toEqual(
     whole?.entries.map((entry) => fingerprint(entry)),
+  )
+  expect(statement?.entries.map(({ number }) => number)).toEqual(
+    batches.flat().map(({ number }) => number),
   )
 })
 
-test('only the chosen entries come back, each with what was chosen for it', async () => {
+test('what it says as a whole is not told before all of it went by', async () => {
   await writeFile(path, LONG)
   await withBankFile(file(), async ({ source }) => {
-    const reading = await outlineBankFile(source, 'long.xml')
-    const chosen = (reading.statements[0]?.entries ?? [])
-      .filter(({ position }) => position % 700 === 0)
-      .map((entry) => ({ entry, mark: entry.position }))
-    const full = [...reading.inFull(chosen)].flat()
-    expect(full.map(({ chosen: { mark }, entry }) => `${mark} ${entry.remittance.join()}`)).toEqual(
-      ['700 Société 699', '1400 Société 1399'],
-    )
+    const [flowing] = await flowBankFiles(source, 'long.xml')
+    const flow = flowing?.open() ?? expect.fail()
+    for (const batch of flow.entries) {
+      expect(batch).not.toEqual([])
+      break
+    }
+    expect(() => flow.outline()).toThrow('did not all go by')
   })
 })
 
 test('a file that changes after it was judged is refused before its end', async () => {
   await writeFile(path, LONG)
   await withBankFile(file(), async ({ source }) => {
-    const reading = await outlineBankFile(source, 'long.xml')
+    const [flowing] = await flowBankFiles(source, 'long.xml')
+    const flow = flowing?.open() ?? expect.fail()
     await appendFile(path, '\n')
-    const chosen = (reading.statements[0]?.entries ?? []).map((entry) => ({ entry }))
-    expect(() => [...reading.inFull(chosen)]).toThrow(
-      'long.xml: the file changed while it was read',
-    )
+    expect(() => [...flow.entries]).toThrow('long.xml: the file changed while it was read')
     expect(() => source.whole()).toThrow('long.xml: the file changed while it was read')
   })
 })

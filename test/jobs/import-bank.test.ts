@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -11,6 +12,7 @@ import { parseDay } from '../../src/domain/day.ts'
 import { UnavailableFault } from '../../src/errors.ts'
 import { type Progress, silentProgress } from '../../src/progress.ts'
 import { camt } from '../bank/reading.ts'
+import { zipOf } from '../bank/zip-file.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let database: TestDatabase
@@ -188,6 +190,70 @@ describe('rejected files', () => {
   })
 })
 
+describe('an archive', () => {
+  const week = [
+    { name: 'monday.xml', bytes: MONDAY },
+    { name: 'deep/tuesday.xml', bytes: TUESDAY },
+  ]
+  const sha256Of = (bytes: string) => createHash('sha256').update(bytes).digest('hex')
+
+  test('is taken in member by member, each a file of its own, and not opened again', async () => {
+    const zip = zipOf(week)
+    await leave({ 'a.zip': zip })
+    const { files } = await importInbox()
+    expect(files.map(({ name, sha256, newEntries }) => [name, sha256, newEntries])).toEqual([
+      ['a.zip/monday.xml', sha256Of(MONDAY), 1],
+      ['a.zip/deep/tuesday.xml', sha256Of(TUESDAY), 2],
+    ])
+    expect(await stored()).toEqual([
+      '2024-03-18 500 ALMA #1 a.zip/monday.xml:1',
+      '2024-03-19 350 ALMA #1 a.zip/deep/tuesday.xml:1',
+      '2024-03-19 350 ALMA #2 a.zip/deep/tuesday.xml:2',
+    ])
+    expect((await loadBankFiles(database.db)).map(({ name, format }) => [name, format])).toEqual([
+      ['a.zip', 'zip'],
+      ['a.zip/deep/tuesday.xml', 'camt.053'],
+      ['a.zip/monday.xml', 'camt.053'],
+    ])
+    expect(await importInbox()).toEqual({ files: [], rejected: [], alreadyKnown: 1, suspected: [] })
+  })
+
+  test('of which one member is refused is refused whole, and tried again', async () => {
+    await leave({ 'a.zip': zipOf([...week, { name: 'z.xml', bytes: CUT }]), 'b.xml': BOTH_DAYS })
+    const { files, rejected } = await importInbox()
+    expect(files.map(({ name }) => name)).toEqual(['b.xml'])
+    expect(rejected.map(({ fault }) => [fault.message, fault.hint])).toEqual([
+      [
+        'a.zip/z.xml, line 7: unclosed tag: Ntry',
+        expect.stringMatching(/^Nothing of a\.zip was taken, its other files neither\. /),
+      ],
+    ])
+    expect((await loadBankFiles(database.db)).map(({ name }) => name)).toEqual(['b.xml'])
+    expect((await importInbox()).rejected).toHaveLength(1)
+  })
+
+  test('brings only the members that are not known from the inbox or from itself', async () => {
+    await leave({ 'a.xml': MONDAY })
+    await importInbox()
+    await leave({ 'b.zip': zipOf([...week, { name: 'copy.xml', bytes: TUESDAY }]) })
+    const { files, alreadyKnown } = await importInbox()
+    expect(files.map(({ name }) => name)).toEqual(['b.zip/deep/tuesday.xml'])
+    expect(alreadyKnown).toBe(3)
+    expect(await stored()).toHaveLength(3)
+  })
+
+  test('whose members overlap adds each entry once', async () => {
+    await leave({ 'a.zip': gzipSync(zipOf([...week, { name: 'both.xml', bytes: BOTH_DAYS }])) })
+    const { files } = await importInbox()
+    expect(files.map(({ newEntries, duplicates }) => [newEntries, duplicates])).toEqual([
+      [1, 0],
+      [2, 0],
+      [0, 3],
+    ])
+    expect(await importInbox({ dryRun: true })).toMatchObject({ files: [], alreadyKnown: 1 })
+  })
+})
+
 describe('entries', () => {
   test('bear the bank reference, else the end-to-end id, else file and line', async () => {
     await leave({
@@ -253,7 +319,7 @@ describe('entries', () => {
       '2024-03-18 700 OTHER #1 c.csv:3',
     ])
     expect(notes).toEqual([
-      'c.csv holds an entry that is probably known from another file in other words, and not counted again: line 2 (5.00 EUR of 2024-03-18 on DE89370400440532013000, as in a.xml). If both are there at the bank, import a statement with balances for these days, which proves it; otherwise leave only one kind of file for an account in the inbox.',
+      'c.csv holds an entry that is probably known from another file in other words, and not counted again: line 2 (5.00 EUR of 2024-03-18 on DE89370400440532013000, as in a.xml). If both are there at the bank, import a statement with balances for these days, which proves it, or say so (npm run decide -- admit); if they are the same, say that (npm run decide -- dismiss), and leave only one kind of file for an account in the inbox.',
     ])
   })
 
@@ -317,6 +383,42 @@ test('a dry run tells what would be new, overlaps between the files included, an
   expect(await loadBankFiles(database.db)).toEqual([])
   expect(dry.files.map(({ newEntries }) => newEntries)).toEqual([1, 2])
   expect(await importInbox()).toEqual(dry)
+})
+
+test('statements of one file that tell of days in turn and of days that others told are all compared', async () => {
+  // The second statement repeats a day of the first, days are not in order, and Tuesday is known.
+  const statement = (opening: string, closing: string, entries: string[]) => {
+    const text = camt({
+      balances: [`OPBD 2024-03-18 ${opening}`, `CLBD 2024-03-20 ${closing}`],
+      entries,
+    })
+    return text.slice(text.indexOf('<Stmt>'), text.indexOf('</Stmt>') + '</Stmt>'.length)
+  }
+  const first = statement('0.00', '18.00', [
+    '2024-03-20 6.00 ALMA',
+    '2024-03-18 5.00 ALMA',
+    '2024-03-19 3.50 ALMA',
+    '2024-03-19 3.50 ALMA',
+  ])
+  const second = statement('18.00', '24.00', ['2024-03-20 6.00 ALMA'])
+  const document = (...statements: string[]) =>
+    camt({ entries: [] }).replace(/<Stmt>[^]*<\/Stmt>/, statements.join('\n'))
+  await leave({ 'a.xml': TUESDAY })
+  await importInbox()
+  await leave({ 'b.xml': document(first, second) })
+  const { files } = await importInbox()
+  expect(files[0]).toMatchObject({ entries: 5, newEntries: 3, duplicates: 2, suspected: 0 })
+  expect(await stored()).toEqual([
+    '2024-03-18 500 ALMA #1 b.xml:2',
+    '2024-03-19 350 ALMA #1 a.xml:1',
+    '2024-03-19 350 ALMA #2 a.xml:2',
+    '2024-03-20 600 ALMA #1 b.xml:1',
+    '2024-03-20 600 ALMA #2 b.xml:5',
+  ])
+  const statements = await loadBankStatements(database.db, { upToDay: FAR })
+  expect(
+    statements.map((one) => `${one.fileName} ${one.positionInFile} ${one.entryCount}`),
+  ).toEqual(['b.xml 1 4', 'b.xml 2 1', 'a.xml 1 2'])
 })
 
 test('20,000 entries of one file and the same in another are stored once', async () => {

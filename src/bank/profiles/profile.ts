@@ -126,6 +126,8 @@ export const profileSchema = z
       .nullable()
       .default(null),
     groupingMarks: z.array(z.enum(['.', ',', ' ', "'"])).default([]),
+    /** A minus may stand behind the digits. */
+    signAtEnd: z.boolean().default(false),
     amountSuffixes: z.array(z.string().min(1)).default([]),
     dates: list(form),
     /** Names that a header of this bank has; empty: the file has no header. */
