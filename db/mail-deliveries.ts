@@ -54,7 +54,7 @@ export async function beginDelivery(db: Db, subject: MailSubject, runId: number)
         attempts: sql`${mailDeliveries.attempts} + 1`,
         fault: null,
         runId,
-        lastAttemptAt: sql`clock_timestamp()`,
+        lastAttemptAt: sql`statement_timestamp()`,
       },
     })
     .returning({ id: mailDeliveries.id })

@@ -7,6 +7,12 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { knownBankFiles } from '../db/bank.ts'
 import type { Db } from '../db/client.ts'
+import {
+  loadServerSettings,
+  loadStatementEnds,
+  type ServerSetting,
+  type StatementsEnd,
+} from '../db/doctor-facts.ts'
 import { loadUndelivered, type UndeliveredMail } from '../db/mail-deliveries.ts'
 import { migrationState } from '../db/migrate.ts'
 import { openUnmigrated } from '../db/open.ts'
@@ -23,7 +29,8 @@ import {
   type SettingFault,
   settingFaultText,
 } from '../src/config.ts'
-import { wallClock } from '../src/domain/day.ts'
+import { dayOfInstant, daysBetween, wallClock } from '../src/domain/day.ts'
+import { addBusinessDays } from '../src/domain/target-calendar.ts'
 import { ConfigurationFault, EXIT, type ExitCode, UnavailableFault } from '../src/errors.ts'
 import { createProviderClient } from '../src/provider/client.ts'
 import { settingWarnings } from '../src/setting-warnings.ts'
@@ -81,6 +88,7 @@ export async function doctorCommand(
     record = looked.record
     return [looked.finding]
   })
+  await check('database', async () => (record === null ? [] : server(record, config)))
   await check('runs', async () => (record === null ? [] : pastRuns(record, config, io)))
   for (const entity of config.entities) {
     await check('provider', async () =>
@@ -89,7 +97,9 @@ export async function doctorCommand(
         : provider(entity),
     )
   }
+  await check('clock', async () => (isWrong('ALMA_API_URL') ? [] : clock(config, io)))
   await check('inbox', async () => inbox(config, takenIn))
+  await check('statements', async () => (record === null ? [] : statements(record, config, io)))
   await check('profiles', async () => profiles(config))
   await check('mail', async () => (isWrong('SMTP_URL') ? [skipped('mail')] : mail(config)))
   await check('mail', async () => (record === null ? [] : undelivered(record, config)))
@@ -162,6 +172,8 @@ interface DatabaseRecord {
   readonly lastRun: RecordedRun | null
   readonly lastNight: RecordedRun | null
   readonly undelivered: readonly UndeliveredMail[]
+  readonly statementEnds: readonly StatementsEnd[]
+  readonly server: ReadonlyMap<ServerSetting, string>
 }
 
 async function recordOf(db: Db): Promise<DatabaseRecord> {
@@ -169,6 +181,8 @@ async function recordOf(db: Db): Promise<DatabaseRecord> {
     lastRun: await findLastRun(db),
     lastNight: await findLastRun(db, 'nightly'),
     undelivered: await loadUndelivered(db),
+    statementEnds: await loadStatementEnds(db),
+    server: await loadServerSettings(db),
   }
 }
 
@@ -208,6 +222,89 @@ async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
   } finally {
     await opened.close()
   }
+}
+
+/** Without these a power cut may take what was reported as stored. */
+const MUST_BE_ON: readonly ServerSetting[] = ['fsync', 'synchronous_commit', 'full_page_writes']
+
+/** How the server keeps its word; of a server of one's own only what is amiss is a matter of ours. */
+function server({ server: given }: DatabaseRecord, { databaseUrl }: Config): Finding[] {
+  const off = MUST_BE_ON.filter((name) => given.get(name) === 'off')
+  const at = (name: ServerSetting): string => given.get(name) ?? 'unknown'
+  const found = `${databaseUrl === null ? 'embedded ' : ''}Postgres ${at('server_version')}: shared_buffers ${at('shared_buffers')}, max_connections ${at('max_connections')}, data_checksums ${at('data_checksums')}`
+  if (off.length === 0) return [ok('database', found)]
+  return [
+    warn(
+      'database',
+      `${found}; off: ${off.join(', ')}`,
+      'Switch them on: without them a power cut may take what was reported as stored.',
+    ),
+  ]
+}
+
+/** Business days after which a statement that has not come is worth asking for. */
+const STATEMENT_AGE_BUSINESS_DAYS_MAX = 3
+/** Accounts of which nothing came for so long are no longer in use. */
+const STATEMENT_AGE_DAYS_MAX = 92
+
+/** Up to which day each account is known: what is not covered yet stays in transit. */
+function statements(
+  { statementEnds }: DatabaseRecord,
+  { businessTimeZone }: Config,
+  io: CommandIo,
+): Finding[] {
+  const today = dayOfInstant(Math.floor(io.now().getTime() / 1000), businessTimeZone)
+  return statementEnds.map(({ account, lastDay }) => {
+    const ageDays = daysBetween(lastDay, today)
+    const found = `statements of ${account} end on ${lastDay}${ageDays > 0 ? `, ${ageDays} ${ageDays === 1 ? 'day' : 'days'} ago` : ''}`
+    const isLate = addBusinessDays(lastDay, STATEMENT_AGE_BUSINESS_DAYS_MAX) < today
+    return isLate && ageDays <= STATEMENT_AGE_DAYS_MAX
+      ? warn(
+          'statements',
+          found,
+          'Have the later ones put into the inbox: until then payouts of these days stay in transit.',
+        )
+      : ok('statements', found)
+  })
+}
+
+/** A few seconds are the network's; with minutes, rows land on the wrong side of a period's end. */
+const CLOCK_SKEW_S_MAX = 60
+const CLOCK_TIMEOUT_MS = 5_000
+
+/** This machine's clock against the provider's, whose answers state its own. No key is sent. */
+async function clock({ entities }: Config, io: CommandIo): Promise<Finding[]> {
+  const urls = new Set(entities.flatMap(({ apiUrl }) => (apiUrl === null ? [] : [apiUrl])))
+  const findings: Finding[] = []
+  for (const url of urls) {
+    const { got } = await import('got')
+    const { date } = await got
+      .head(url, {
+        timeout: { request: CLOCK_TIMEOUT_MS },
+        retry: { limit: 0 },
+        signal: io.signal,
+        throwHttpErrors: false,
+        followRedirect: false,
+      })
+      .then(({ headers }) => headers)
+      // That it does not answer is told by the check of the key.
+      .catch(() => ({ date: undefined }))
+    const theirsMs = date === undefined ? Number.NaN : Date.parse(date)
+    if (Number.isNaN(theirsMs)) continue
+    const skewS = Math.round((io.now().getTime() - theirsMs) / 1000)
+    const size = Math.abs(skewS)
+    const found = `this machine's clock is ${size <= 1 ? 'right' : `${size} s ${skewS > 0 ? 'ahead' : 'behind'}`}, by the answer of ${url}`
+    findings.push(
+      size <= CLOCK_SKEW_S_MAX
+        ? ok('clock', found)
+        : warn(
+            'clock',
+            found,
+            'Have it set by the network (timedatectl set-ntp true): days and weeks are told by it.',
+          ),
+    )
+  }
+  return findings
 }
 
 /** Nights are a day apart; some hours more is a late one, not a missing one. */

@@ -1,7 +1,7 @@
 /** The journal of a period: what it needs besides the facts, and the settings that say how to book. */
 import type { DbOrTx } from '../db/client.ts'
 import { loadJournalRows } from '../db/facts-journal.ts'
-import { fecFileName, fecText } from '../reports/fec.ts'
+import { fecFileName, fecNotes, fecText } from '../reports/fec.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { addDays, startOfDay } from '../src/domain/day.ts'
 import type { BookedLine } from '../src/domain/deposits/booked-lines.ts'
@@ -50,20 +50,30 @@ function feeVatSetting(
   return feeVat === null ? null : { basis: feeVat, setting: 'FEE_VAT' }
 }
 
+/** What `--fec` makes. */
+interface FecFiles {
+  readonly files: readonly { readonly name: string; readonly text: string }[]
+  /** What is not in the files and why, each as a sentence. */
+  readonly notes: readonly string[]
+}
+
 /** A file a legal entity, as French law asks for; none for an entity whose journal could not be made. */
 export function fecFiles(
   { config, entities }: { readonly config: Config; readonly entities: readonly EntityConfig[] },
   { period, asOf, ledgerCurrency }: Facts,
   journal: Journal,
-): { readonly name: string; readonly text: string }[] {
+): FecFiles {
   const booked = new Set(journal.vat.filter(({ isBooked }) => isBooked).map(({ entity }) => entity))
-  return entities
+  const made = entities
     .filter(({ name }) => booked.has(name))
-    .map(({ name, siren }) => ({
-      name: fecFileName({ siren, entity: entities.length > 1 ? name : null, lastDay: period.last }),
-      text: fecText(
-        journal.entries.filter(({ entity }) => entity === name),
-        { ...config.journal, currency: ledgerCurrency, validatedOn: asOf },
-      ),
-    }))
+    .map(({ name, siren }) => {
+      const entity = entities.length > 1 ? name : null
+      const own = journal.entries.filter((entry) => entry.entity === name)
+      return {
+        name: fecFileName({ siren, entity, lastDay: period.last }),
+        text: fecText(own, { ...config.journal, currency: ledgerCurrency, validatedOn: asOf }),
+        notes: fecNotes(own, { currency: ledgerCurrency, entity }),
+      }
+    })
+  return { files: made, notes: made.flatMap(({ notes }) => notes) }
 }

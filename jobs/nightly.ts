@@ -1,6 +1,6 @@
 /**
  * What runs once a night: the week in progress and every earlier week that still has open items, then
- * the mails. All of it is one run under one lock.
+ * the mails. All of it is one run, or work that several share (`--workers`).
  */
 import type { Db } from '../db/client.ts'
 import { loadUndelivered } from '../db/mail-deliveries.ts'
@@ -14,10 +14,14 @@ import { ping } from '../src/healthcheck.ts'
 import type { CommandIo, ReconcileFlags } from './command.ts'
 import { useDatabase, withRun } from './compose.ts'
 import { type PeriodContext, reconcilePeriod } from './reconcile.ts'
+import { reconcileShared } from './rounds.ts'
 
 export interface NightlyFlags {
   /** The day whose night it is; null: today in the business time zone. */
   readonly asOf: Day | null
+  /** As in `ReconcileFlags`. */
+  readonly workers: number | null
+  readonly full: boolean
 }
 
 export async function nightlyCommand(
@@ -51,9 +55,18 @@ async function tell(
 async function night(config: Config, flags: NightlyFlags, io: CommandIo): Promise<ExitCode> {
   const asOf =
     flags.asOf ?? dayOfInstant(Math.floor(io.now().getTime() / 1000), config.businessTimeZone)
-  const opened = await useDatabase(config, io)
-  const record = { command: 'nightly', period: null, asOf, dryRun: false }
-  return withRun(opened, record, async (db, runId, assertAlone) => {
+  const { workers } = flags
+  const opened = await useDatabase(config, io, workers ?? 1)
+  const record = {
+    command: 'nightly',
+    period: null,
+    asOf,
+    dryRun: false,
+    // Workers take their entities one by one, and leave those to others that others have.
+    scope: { entities: workers === null ? config.entities.map(({ name }) => name) : [] },
+    onWait: (text: string) => io.progress.note(text),
+  }
+  return withRun(opened, record, async (db, runId, assertAlone, lock) => {
     const context = {
       config,
       entities: config.entities,
@@ -61,11 +74,20 @@ async function night(config: Config, flags: NightlyFlags, io: CommandIo): Promis
       runId,
       io,
       assertAlone,
+      lock,
       summaryOf: weekday(asOf) === config.mailSummaryWeekday ? asOf : null,
     }
     const current = weekOf(asOf)
+    if (workers !== null) {
+      return reconcileShared(db, ofPeriod(context, current, flags.full), {
+        command: 'nightly',
+        workers,
+        periodsAfter: ({ reconciliation }) => weeksToDoAgain(db, config, current, reconciliation),
+        contextOf: (week) => ofPeriod(context, week),
+      })
+    }
     // The week in progress comes first: it brings the ledger up to date, and shows what is open.
-    const first = await reconcilePeriod(db, ofPeriod(context, current))
+    const first = await reconcilePeriod(db, ofPeriod(context, current, flags.full))
     const exitCodes = [first.exitCode]
     for (const week of await weeksToDoAgain(db, config, current, first.reconciliation)) {
       exitCodes.push((await reconcilePeriod(db, ofPeriod(context, week))).exitCode)
@@ -74,7 +96,12 @@ async function night(config: Config, flags: NightlyFlags, io: CommandIo): Promis
   })
 }
 
-function ofPeriod(context: Omit<PeriodContext, 'flags'>, period: Period): PeriodContext {
+/** @param full prove all of the ledger: once a night is enough. */
+function ofPeriod(
+  context: Omit<PeriodContext, 'flags'>,
+  period: Period,
+  full = false,
+): PeriodContext {
   const flags: ReconcileFlags = {
     period,
     entity: null,
@@ -87,6 +114,8 @@ function ofPeriod(context: Omit<PeriodContext, 'flags'>, period: Period): Period
     dryRun: false,
     json: false,
     failOnDiscrepancy: false,
+    workers: null,
+    full,
   }
   return { ...context, flags }
 }

@@ -1,4 +1,6 @@
 /** What a reconciliation found, for people and for machines. */
+import { isOpenStatus } from '../reports/changes.ts'
+import { subjectOf } from '../reports/mail.ts'
 import { jsonText, summaryLinesJson } from '../reports/summary-json.ts'
 import type { WrittenReports } from '../reports/write.ts'
 import { keyOf } from '../src/domain/discrepancy-key.ts'
@@ -28,6 +30,18 @@ export function resultText(
   ])
 }
 
+/** The result in one line, as a mail's subject has it. */
+export function resultLine(
+  { period, discrepancies }: Pick<Reconciliation, 'period' | 'discrepancies'>,
+  isIncomplete: boolean,
+): string {
+  return subjectOf(
+    period.label,
+    discrepancies.filter(({ status }) => isOpenStatus(status)),
+    isIncomplete,
+  )
+}
+
 /** What a dry run would change against the last report of the period. */
 export function dryRunText(
   reconciliation: Reconciliation,
@@ -48,7 +62,8 @@ export function dryRunText(
       .map(({ discrepancyId, code }) => `  - ${code} ${discrepancyId} would be gone`),
   ]
   const files = imported.files.map(
-    ({ name, newEntries }) => `  + ${name} with ${newEntries} new bank entries`,
+    ({ name, newEntries }) =>
+      `  + ${name} with ${newEntries === 1 ? '1 new bank entry' : `${newEntries} new bank entries`}`,
   )
   return text([
     ...notes.map((note) => `! ${note}`),

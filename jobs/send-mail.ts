@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { Db } from '../db/client.ts'
 import { beginDelivery, endDelivery, type MailSubject, wasSent } from '../db/mail-deliveries.ts'
+import { findLastMailedReport } from '../db/mailed-reports.ts'
+import type { LastMail } from '../reports/changes.ts'
 import { mailText } from '../reports/mail.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { groupBy } from '../src/domain/collections.ts'
@@ -10,20 +12,49 @@ import { Fault } from '../src/errors.ts'
 import { sendMail } from '../src/mail/mailer.ts'
 import type { Progress } from '../src/progress.ts'
 
-export interface SendMailArgs {
-  readonly config: Config
-  readonly runId: number
+/** What decides whether a result is the same as one that was mailed. */
+interface ResultArgs {
   readonly reconciliation: Reconciliation
   /** What a reader must know of the report, each as a sentence. */
   readonly notes: readonly string[]
-  /** Whether the report had to do without something. */
-  readonly isIncomplete: boolean
   /** The entities that the report is about. */
   readonly entities: readonly EntityConfig[]
-  /** The report's files for some of the entities, by name: nobody is sent another entity's rows. */
-  readonly textsFor: (entities: readonly string[]) => ReadonlyMap<string, string>
   /** Mail although nothing changed since the last one, as a summary of this day; null: only changes. */
   readonly summaryOf: string | null
+}
+
+export interface SendMailArgs extends ResultArgs {
+  readonly config: Config
+  readonly runId: number
+  /** Whether the report had to do without something. */
+  readonly isIncomplete: boolean
+  /** Entities of which there is no report, with the reason: who answers for them must hear of it. */
+  readonly absent: readonly { readonly entity: EntityConfig; readonly note: string }[]
+  /** The report's files for some of the entities, by name: nobody is sent another entity's rows. */
+  readonly textsFor: (entities: readonly string[]) => ReadonlyMap<string, string>
+  /** From `lastMailsOf`. */
+  readonly lastMails: readonly LastMail[]
+}
+
+/** Entities by their recipients: addresses in order, joined by a comma; nobody is an empty text. */
+function byRecipients(entities: readonly EntityConfig[]): Map<string, EntityConfig[]> {
+  return groupBy(entities, ({ mailTo }) => [...mailTo].toSorted().join(','))
+}
+
+/** What each set of recipients was told last of the period, other than this very result. */
+export async function lastMailsOf(db: Db, args: ResultArgs): Promise<LastMail[]> {
+  const lastMails: LastMail[] = []
+  for (const [recipients, group] of byRecipients(args.entities)) {
+    const names = group.map(({ name }) => name)
+    const subject = subjectFor(ofEntities(args.reconciliation, names), recipients, args)
+    const last = await findLastMailedReport(db, subject, names)
+    lastMails.push({
+      asOf: last?.asOf ?? null,
+      entities: names,
+      discrepancies: last?.discrepancies ?? [],
+    })
+  }
+  return lastMails
 }
 
 /** @returns the faults for which mails are still to be sent; nothing is thrown for them. */
@@ -32,31 +63,32 @@ export async function mailReports(
   args: SendMailArgs,
   progress: Progress,
 ): Promise<Fault[]> {
-  const { config, reconciliation, entities } = args
+  const { config, reconciliation, entities, absent } = args
   const { smtpUrl, mailFrom } = config
   if (smtpUrl === null || mailFrom === null) {
     progress.note('SMTP_URL is not set: nothing is mailed')
     return []
   }
   const faults: Fault[] = []
-  for (const [recipients, group] of groupBy(entities, ({ mailTo }) =>
-    [...mailTo].toSorted().join(','),
-  )) {
+  const all = [...entities, ...absent.map(({ entity }) => entity)]
+  for (const [recipients, group] of byRecipients(all)) {
     if (recipients === '') {
       progress.note(
         `nobody is to be mailed about ${group.map(({ name }) => name).join(', ')} (MAIL_TO)`,
+        'warn',
       )
       continue
     }
-    const names = group.map(({ name }) => name)
-    const subject = subjectFor(ofEntities(reconciliation, names), recipients, args)
+    const names = group.filter((entity) => entities.includes(entity)).map(({ name }) => name)
+    const own = names.length > 0 ? args : aboutAbsent(args, group)
+    const subject = subjectFor(ofEntities(reconciliation, names), recipients, own)
     if (await wasSent(db, subject)) {
       progress.note(`mail of ${subject.period}: nothing new since the last one`)
       continue
     }
     const fault = await deliver(
       db,
-      { ...args, config: { ...config, smtpUrl, mailFrom } },
+      { ...own, config: { ...config, smtpUrl, mailFrom } },
       names,
       subject,
     )
@@ -64,6 +96,12 @@ export async function mailReports(
     else faults.push(fault)
   }
   return faults
+}
+
+/** For who is told of absent entities only: why they are absent, and nothing of anybody else's. */
+function aboutAbsent(args: SendMailArgs, group: readonly EntityConfig[]): SendMailArgs {
+  const notes = args.absent.filter(({ entity }) => group.includes(entity)).map(({ note }) => note)
+  return { ...args, notes, isIncomplete: true, textsFor: () => new Map() }
 }
 
 /** The part of a reconciliation that is about some entities. */
@@ -87,7 +125,7 @@ export function ofEntities(
 function subjectFor(
   { period, discrepancies }: Reconciliation,
   recipients: string,
-  { notes, summaryOf }: SendMailArgs,
+  { notes, summaryOf }: Pick<ResultArgs, 'notes' | 'summaryOf'>,
 ): MailSubject {
   const result = {
     notes,
@@ -111,8 +149,14 @@ async function deliver(
   names: readonly string[],
   subject: MailSubject,
 ): Promise<Fault | null> {
-  const { config, runId, reconciliation, notes, textsFor } = args
-  const text = mailText(ofEntities(reconciliation, names), notes, args.isIncomplete)
+  const { config, runId, reconciliation, notes, textsFor, lastMails } = args
+  const lastMail = lastMails.find(({ entities }) => entities.some((name) => names.includes(name)))
+  const text = mailText(
+    ofEntities(reconciliation, names),
+    notes,
+    args.isIncomplete,
+    lastMail ?? null,
+  )
   const delivery = await beginDelivery(db, subject, runId)
   try {
     await sendMail(config.smtpUrl, {

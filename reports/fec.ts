@@ -4,15 +4,19 @@
  * `YYYYMMDD`, amounts with a decimal comma, entries numbered without a gap. All text is ASCII, which
  * is the same in every encoding that the law allows.
  */
+import { compareText, groupBy } from '../src/domain/collections.ts'
 import type { Day } from '../src/domain/day.ts'
+import { money } from '../src/domain/findings.ts'
 import type { JournalAccounts, JournalEntry, JournalLine } from '../src/domain/journal.ts'
-import { type Currency, formatAmount } from '../src/domain/money.ts'
+import { type Currency, formatAmount, sumOf } from '../src/domain/money.ts'
 import { creditOf, debitOf } from './journal.ts'
 
 interface FecOptions {
   readonly accounts: JournalAccounts
+  /** As in `JournalScheme`. */
+  readonly bankAccounts?: Readonly<Record<string, string>>
   readonly codes: { readonly ledger: string; readonly bank: string }
-  /** Currency of the books; entries in another have no amount in it and are left out. */
+  /** Currency of the books. Entries in another have no amount in it and are left out: `fecNotes` tells of them. */
   readonly currency: Currency
   /** The day as of which the entries stand. */
   readonly validatedOn: Day
@@ -33,7 +37,7 @@ const COLUMNS: readonly FecColumn[] = [
   ['EcritureNum', ({ entryNumber }) => String(entryNumber)],
   ['EcritureDate', ({ entry }) => compactDay(entry.day)],
   ['CompteNum', ({ line }) => line.account],
-  ['CompteLib', ({ line }, { accounts }) => accountName(line.account, accounts)],
+  ['CompteLib', ({ line }, options) => accountName(line.account, options)],
   ['CompAuxNum', () => ''],
   ['CompAuxLib', () => ''],
   ['PieceRef', ({ entry }) => entry.document],
@@ -61,6 +65,31 @@ export function fecText(entries: readonly JournalEntry[], options: FecOptions): 
   ]
     .map((cells) => `${cells.join('\t')}\r\n`)
     .join('')
+}
+
+const DOCUMENTS_TOLD_MAX = 10
+
+/**
+ * What of the entries is not in the file. Debit and credit must be in the currency of the books, and
+ * what came in another (`Montantdevise`, `Idevise`) only stands beside them: without the rate at which
+ * the bank changed it there is no amount to post, and none is made up.
+ */
+export function fecNotes(
+  entries: readonly JournalEntry[],
+  { currency, entity }: { readonly currency: Currency; readonly entity: string | null },
+): string[] {
+  const foreign = groupBy(
+    entries.filter((entry) => entry.currency !== currency),
+    (entry) => entry.currency,
+  )
+  return [...foreign]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .map(([other, left]) => {
+      const debitMinor = sumOf(left.flatMap(({ lines }) => lines.map(debitOf)))
+      const documents = left.slice(0, DOCUMENTS_TOLD_MAX).map(({ document }) => document)
+      const more = left.length - documents.length
+      return `${left.length} ${left.length === 1 ? 'entry is' : 'entries are'} not in the FEC file${entity === null ? '' : ` of ${entity}`}, because ${left.length === 1 ? 'it is' : 'they are'} in ${other} and the file is in ${currency}: ${money(debitMinor, other)} debit and as much credit (${documents.join(', ')}${more > 0 ? ` and ${more} more` : ''}). Post ${left.length === 1 ? 'it' : 'them'} by hand at the rate of ${left.length === 1 ? 'its' : 'their'} day, with Montantdevise and Idevise; journal.csv has ${left.length === 1 ? 'it' : 'them'}.`
+    })
 }
 
 /**
@@ -96,8 +125,11 @@ function commaAmount(amountMinor: bigint, currency: Currency): string {
   return formatAmount(amountMinor, currency).replace('.', ',')
 }
 
-function accountName(account: string, accounts: JournalAccounts): string {
+function accountName(account: string, { accounts, bankAccounts = {} }: FecOptions): string {
   const names: readonly (readonly [string, string])[] = [
+    ...Object.entries(bankAccounts).map(
+      ([own, number]) => [number, `Banque ${own.slice(-4)}`] as const,
+    ),
     [accounts.bank, 'Banque'],
     [accounts.transit, 'Versements Alma a recevoir'],
     [accounts.provider, 'Alma'],

@@ -4,6 +4,7 @@ import { money } from '../src/domain/findings.ts'
 import { absolute, sumOf } from '../src/domain/money.ts'
 import type { DiscrepancyRow, Reconciliation, SummaryLine } from '../src/domain/reconciliation.ts'
 import { groupBy } from '../src/domain/collections.ts'
+import { changesSince, isOpenStatus, type LastMail } from './changes.ts'
 
 export interface MailText {
   readonly subject: string
@@ -17,6 +18,7 @@ const TOLD_MAX = 20
 /**
  * @param notes what a reader must know of the report, each as a sentence.
  * @param isIncomplete whether it had to do without something; then nothing is called clear.
+ * @param lastMail what the same recipients were told last; null: nothing is known of it.
  */
 export function mailText(
   {
@@ -27,17 +29,25 @@ export function mailText(
   }: Pick<Reconciliation, 'period' | 'asOf' | 'discrepancies' | 'summary'>,
   notes: readonly string[],
   isIncomplete: boolean,
+  lastMail: LastMail | null = null,
 ): MailText {
-  const open = discrepancies.filter(
-    ({ status }) => status === 'new' || status === 'open' || status === 'reopened',
+  const open = discrepancies.filter(({ status }) => isOpenStatus(status))
+  const news =
+    lastMail === null || lastMail.asOf === null ? null : newsSince(lastMail, discrepancies)
+  const rest = open.filter((row) => news?.told.has(row) !== true)
+  const fresh = rest.filter(({ status }) => status === 'new').toSorted(byStake)
+  const older = rest.filter(({ status }) => status !== 'new').toSorted(byStake)
+  const cleared = discrepancies.filter(
+    (row) => row.status === 'cleared' && news?.told.has(row) !== true,
   )
-  const fresh = open.filter(({ status }) => status === 'new').toSorted(byStake)
-  const older = open.filter(({ status }) => status !== 'new').toSorted(byStake)
-  const cleared = discrepancies.filter(({ status }) => status === 'cleared')
   const subject = subjectOf(period.label, open, isIncomplete)
   const sections: Section[] = [
     { title: isIncomplete ? 'What is missing from this report' : 'To know', lines: notes },
-    { title: `New (${fresh.length})`, lines: told(fresh) },
+    ...(news?.sections ?? []),
+    {
+      title: `New${news === null ? '' : ' in this period, told before'} (${fresh.length})`,
+      lines: told(fresh),
+    },
     { title: `Open from before (${older.length})`, lines: told(older) },
     { title: `Cleared (${cleared.length})`, lines: told(cleared) },
     { title: 'The proof', lines: proofLines(summary) },
@@ -47,12 +57,50 @@ export function mailText(
   return { subject, text: plain(head, sections, foot), html: page(subject, head, sections, foot) }
 }
 
+/** What the recipients do not know yet stands first. */
+function newsSince(
+  lastMail: LastMail,
+  discrepancies: readonly DiscrepancyRow[],
+): { readonly sections: Section[]; readonly told: ReadonlySet<DiscrepancyRow> } {
+  const changes = changesSince(lastMail, discrepancies)
+  const rows = (kind: 'new' | 'changed' | 'settled'): DiscrepancyRow[] =>
+    changes.flatMap((change) => (change.kind === kind ? [change.row] : [])).toSorted(byStake)
+  const gone = changes.flatMap((change) => (change.kind === 'gone' ? [change.before] : []))
+  const since = `since the mail of ${lastMail.asOf ?? ''}`
+  const sections = [
+    { title: `New ${since} (${rows('new').length})`, lines: told(rows('new')) },
+    { title: `Changed ${since} (${rows('changed').length})`, lines: told(rows('changed')) },
+    { title: `Settled ${since} (${rows('settled').length})`, lines: told(rows('settled')) },
+    {
+      title: `Gone ${since} (${gone.length})`,
+      lines: cut(
+        gone.map(
+          ({ code, discrepancyId, since: begun, differenceMinor, currency }) =>
+            `${code}${differenceMinor === null ? '' : ` ${money(differenceMinor, currency)}`}, ${discrepancyId}, since ${begun}: the facts of today do not show it any more.`,
+        ),
+      ),
+    },
+    {
+      title: `Nothing changed ${since}`,
+      lines: changes.length === 0 ? ['What stands below was told before.'] : [],
+    },
+  ]
+  return {
+    sections,
+    told: new Set(changes.flatMap((change) => (change.kind === 'gone' ? [] : [change.row]))),
+  }
+}
+
 interface Section {
   readonly title: string
   readonly lines: readonly string[]
 }
 
-function subjectOf(period: string, open: readonly DiscrepancyRow[], isIncomplete: boolean): string {
+export function subjectOf(
+  period: string,
+  open: readonly DiscrepancyRow[],
+  isIncomplete: boolean,
+): string {
   if (open.length === 0)
     return isIncomplete ? `Alma ${period}: incomplete` : `Alma ${period}: all clear`
   const stakes = [...groupBy(open, ({ currency }) => currency)]
@@ -70,14 +118,19 @@ function byStake(a: DiscrepancyRow, b: DiscrepancyRow): number {
 }
 
 function told(rows: readonly DiscrepancyRow[]): string[] {
-  const lines = rows.slice(0, TOLD_MAX).map((row) => {
-    const amount =
-      row.differenceMinor === null ? '' : ` ${money(row.differenceMinor, row.currency)}`
-    return `${row.code}${amount}, ${keyOf(row)}, since ${row.since}: ${row.explanation} ${row.nextStep}`
-  })
-  return rows.length > TOLD_MAX
-    ? [...lines, `and ${rows.length - TOLD_MAX} more in discrepancies.csv`]
-    : lines
+  return cut(
+    rows.map((row) => {
+      const amount =
+        row.differenceMinor === null ? '' : ` ${money(row.differenceMinor, row.currency)}`
+      return `${row.code}${amount}, ${keyOf(row)}, since ${row.since}: ${row.explanation} ${row.nextStep}`
+    }),
+  )
+}
+
+function cut(lines: readonly string[]): string[] {
+  return lines.length > TOLD_MAX
+    ? [...lines.slice(0, TOLD_MAX), `and ${lines.length - TOLD_MAX} more in discrepancies.csv`]
+    : [...lines]
 }
 
 const PROOF_LINES: readonly string[] = [

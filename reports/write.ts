@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
+import type { LastMail } from './changes.ts'
 import type { CsvDialect } from './csv.ts'
 import { discrepanciesCsv } from './discrepancies.ts'
 import { journalCsv } from './journal.ts'
@@ -20,6 +21,8 @@ export interface WriteReportsInput {
   readonly dir: string
   readonly dialect: CsvDialect
   readonly run: ReportRun
+  /** For each set of recipients; left out: nothing is known of mails. */
+  readonly lastMails?: readonly LastMail[]
   /** SHA-256 (hex) of the manifest written last for the same set of entities; null: none yet. */
   readonly previousManifestSha256: string | null
 }
@@ -83,7 +86,11 @@ export function reportTexts({
   journal,
   dialect,
   run,
-}: Pick<WriteReportsInput, 'reconciliation' | 'journal' | 'dialect' | 'run'>): Map<string, string> {
+  lastMails = [],
+}: Pick<WriteReportsInput, 'reconciliation' | 'journal' | 'dialect' | 'run' | 'lastMails'>): Map<
+  string,
+  string
+> {
   return new Map([
     ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
     ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
@@ -91,7 +98,7 @@ export function reportTexts({
     ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
     ['journal.csv', journalCsv(journal.entries, run.entities, dialect)],
     ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
-    ['report.html', reportHtml({ reconciliation, journal, notes: run.notes })],
+    ['report.html', reportHtml({ reconciliation, journal, notes: run.notes, lastMails })],
     [SUMMARY_JSON, summaryJson(reconciliation, run)],
   ])
 }

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { parseEnv } from 'node:util'
+import { join } from 'node:path'
 import { z } from 'zod'
 import type { FeeContract } from './domain/fee-contract.ts'
 import type { FeeVat, JournalAccounts } from './domain/journal.ts'
 import type { Currency } from './domain/money.ts'
 import { ConfigurationFault } from './errors.ts'
+import { LOG_FORMATS, type LogFormat } from './log-settings.ts'
 import {
   createReader,
   type Environment,
@@ -16,6 +15,7 @@ import {
 import {
   accountNumber,
   bankAccount,
+  booksOfAccount,
   cron,
   databaseUrl,
   dayText,
@@ -36,6 +36,7 @@ import {
   wholeNumber,
 } from './setting-values.ts'
 
+export { loadEnvironment } from './environment.ts'
 export type { Environment, ReadOptions, SettingFault } from './setting-reader.ts'
 
 /** One Alma account. */
@@ -61,6 +62,8 @@ export interface EntityConfig {
 /** How the journal is written; the French defaults are those of the plan comptable. */
 interface JournalConfig {
   readonly accounts: JournalAccounts
+  /** Accounts of the books by own bank account, where it is not `accounts.bank`. */
+  readonly bankAccounts: Readonly<Record<string, string>>
   readonly codes: { readonly ledger: string; readonly bank: string }
 }
 
@@ -86,6 +89,10 @@ export interface Config {
   readonly healthcheckUrl: string | null
   readonly businessTimeZone: string
   readonly csvDialect: 'iso' | 'fr'
+  /** What standard error holds: text for people, or one JSON object a line. */
+  readonly logFormat: LogFormat
+  /** Absolute path of a file to which JSON lines are added as well; null: there is none. */
+  readonly logFile: string | null
   readonly matchWindowDays: number
   readonly lateWindowDays: number
   readonly unpaidAfterDays: number
@@ -122,32 +129,6 @@ export function requireApiKey(entity: EntityConfig): { apiKey: string; apiUrl: s
     )
   }
   return { apiKey, apiUrl: entity.apiUrl ?? apiUrlOfKey(apiKey) }
-}
-
-/**
- * The environment together with the `.env` file of a folder, if there is one. What the process was
- * given wins, also where it is empty: that is how a setting of the file is switched off for one run.
- * @throws ConfigurationFault if the file is there but cannot be read.
- */
-export function loadEnvironment(cwd: string, env: Environment): Environment {
-  const path = resolve(cwd, '.env')
-  try {
-    const text = readFileSync(path, 'utf8').replace(/^\uFEFF/, '')
-    return { ...parseEnv(text), ...env }
-  } catch (error) {
-    if (isMissingFile(error)) return env
-    throw new ConfigurationFault(`${path} is there but cannot be read (${codeOf(error)})`, {
-      hint: 'Give this account the right to read it, or move it away and set the environment instead.',
-    })
-  }
-}
-
-function isMissingFile(error: unknown): boolean {
-  return codeOf(error) === 'ENOENT'
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'no code'
 }
 
 /**
@@ -196,6 +177,8 @@ export function inspectConfig(
     healthcheckUrl: read.secret('HEALTHCHECK_URL', monitorUrl),
     businessTimeZone: read.value('BUSINESS_TIME_ZONE', timeZone, 'Europe/Paris'),
     csvDialect: read.value('CSV_DIALECT', z.enum(['iso', 'fr'], 'iso or fr'), 'iso'),
+    logFormat: read.value('LOG_FORMAT', z.enum(LOG_FORMATS, LOG_FORMATS.join(' or ')), 'text'),
+    logFile: read.isSet('LOG_FILE') ? read.path('LOG_FILE', '') : null,
     matchWindowDays,
     lateWindowDays: read.value('LATE_WINDOW_DAYS', wholeNumber(0, 250), 20),
     unpaidAfterDays: read.value('UNPAID_AFTER_DAYS', wholeNumber(0, 250), 10),
@@ -230,6 +213,7 @@ function readJournal(read: Reader): JournalConfig {
       customers: account('CUSTOMERS', '411'),
       suspense: account('SUSPENSE', '471'),
     },
+    bankAccounts: readBankAccounts(read),
     codes: {
       ledger: read.value('JOURNAL_CODE', journalCode, 'ALM'),
       bank: read.value('JOURNAL_CODE_BANK', journalCode, 'BQ'),
@@ -237,10 +221,24 @@ function readJournal(read: Reader): JournalConfig {
   }
 }
 
+function readBankAccounts(read: Reader): Readonly<Record<string, string>> {
+  const listed = read.list('JOURNAL_BANK_ACCOUNTS', booksOfAccount, splitList)
+  const twice = listed.find(([account], at) => listed.findIndex(([one]) => one === account) < at)
+  if (twice !== undefined) {
+    read.fault({
+      setting: 'JOURNAL_BANK_ACCOUNTS',
+      found: `the account ${twice[0]} twice`,
+      expected: 'each bank account once',
+    })
+  }
+  return Object.fromEntries(listed)
+}
+
 /** What only holds between settings. */
 function checkTogether(config: Config, read: Reader): void {
   const { provider, ...others } = config.journal.accounts
-  if (Object.values(others).includes(provider)) {
+  const banks = Object.values(config.journal.bankAccounts)
+  if ([...Object.values(others), ...banks].includes(provider)) {
     read.fault({
       setting: 'JOURNAL_ACCOUNT_PROVIDER',
       found: provider,

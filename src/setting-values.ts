@@ -7,6 +7,8 @@ import { z } from 'zod'
 import { parseDay } from './domain/day.ts'
 import { InvalidValue } from './domain/invalid-value.ts'
 
+export { hasValidCheckDigits } from './iban-check.ts'
+
 /** Digits only: `5.5`, `1e3` and `-1` are refused. */
 export function wholeNumber(least: number, most: number) {
   const expected = `a whole number from ${least} to ${most}`
@@ -128,15 +130,6 @@ export const bankAccount = z
   .transform((text) => text.replaceAll(/\s/g, '').toUpperCase())
   .refine((account) => /^[A-Z0-9][A-Z0-9./_-]{4,63}$/.test(account), BANK_ACCOUNT)
 
-/** Whether the check digits of an IBAN fit (ISO 7064, modulo 97); true of what is no IBAN at all. */
-export function hasValidCheckDigits(account: string): boolean {
-  if (!/^[A-Z]{2}\d{2}[A-Z0-9]+$/.test(account)) return true
-  const digits = (account.slice(4) + account.slice(0, 4)).replaceAll(/[A-Z]/g, (letter) =>
-    String(letter.charCodeAt(0) - 55),
-  )
-  return BigInt(digits) % 97n === 1n
-}
-
 const PATTERN = String.raw`a regular expression such as \bALMA\b`
 
 /**
@@ -232,6 +225,19 @@ export const accountNumber = z
     /^\d{3}[0-9A-Z]{0,17}$/,
     'an account number that begins with three digits, such as 512 or 51210000',
   )
+
+const BOOKS_OF_ACCOUNT =
+  'an IBAN and the account of your books for it, such as FR7630006000011234567890189=51210'
+
+/** One own bank account and the account number that stands for it in the books. */
+export const booksOfAccount = z.string().transform((text, context): [string, string] => {
+  const [account, number, ...more] = text.split('=').map((part) => part.trim())
+  const checked = bankAccount.safeParse(account)
+  const known = accountNumber.safeParse(number)
+  if (more.length === 0 && checked.success && known.success) return [checked.data, known.data]
+  context.addIssue(BOOKS_OF_ACCOUNT)
+  return z.NEVER
+})
 
 export const journalCode = z
   .string()

@@ -24,6 +24,7 @@ export const SETTING_NAMES = [
   'NIGHTLY_CRON',
   'MAIL_SUMMARY_WEEKDAY',
   'HEALTHCHECK_URL',
+  'HEALTHCHECK_URL_FILE',
   'BUSINESS_TIME_ZONE',
   'CSV_DIALECT',
   'MATCH_WINDOW_DAYS',
@@ -31,6 +32,8 @@ export const SETTING_NAMES = [
   'UNPAID_AFTER_DAYS',
   'EXPORT_TIMEOUT_SECONDS',
   'KEEP_CUSTOMER_DATA',
+  'LOG_FORMAT',
+  'LOG_FILE',
   'JOURNAL_ACCOUNT_BANK',
   'JOURNAL_ACCOUNT_TRANSIT',
   'JOURNAL_ACCOUNT_PROVIDER',
@@ -38,6 +41,7 @@ export const SETTING_NAMES = [
   'JOURNAL_ACCOUNT_VAT',
   'JOURNAL_ACCOUNT_CUSTOMERS',
   'JOURNAL_ACCOUNT_SUSPENSE',
+  'JOURNAL_BANK_ACCOUNTS',
   'JOURNAL_CODE',
   'JOURNAL_CODE_BANK',
   'FEE_VAT',
@@ -60,6 +64,13 @@ export function settingWarnings(env: Environment, config: Config): string[] {
   for (const { ibans, payerIbans } of config.entities) {
     for (const iban of [...ibans, ...payerIbans].filter((own) => !hasValidCheckDigits(own))) {
       warnings.push(`the check digits of ${iban} do not fit: is there a typing error in it?`)
+    }
+  }
+  for (const iban of Object.keys(config.journal.bankAccounts)) {
+    if (!hasValidCheckDigits(iban)) {
+      warnings.push(
+        `the check digits of ${iban} in JOURNAL_BANK_ACCOUNTS do not fit: is there a typing error in it?`,
+      )
     }
   }
   const known = new Set<string>([

@@ -58,6 +58,8 @@ test('nothing set: the defaults of the contract', () => {
     healthcheckUrl: null,
     businessTimeZone: 'Europe/Paris',
     csvDialect: 'iso',
+    logFormat: 'text',
+    logFile: null,
     matchWindowDays: 5,
     lateWindowDays: 20,
     unpaidAfterDays: 10,
@@ -73,6 +75,7 @@ test('nothing set: the defaults of the contract', () => {
         customers: '411',
         suspense: '471',
       },
+      bankAccounts: {},
       codes: { ledger: 'ALM', bank: 'BQ' },
     },
     feeVat: null,
@@ -486,7 +489,9 @@ describe('the .env file', () => {
 
   test('.env.example names every setting, and as it stands changes none', async () => {
     const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
-    const bases = SETTING_NAMES.filter((name) => !/^(DATABASE|SMTP)_URL_FILE$/.test(name))
+    const bases = SETTING_NAMES.filter(
+      (name) => !/^(DATABASE|SMTP|HEALTHCHECK)_URL_FILE$/.test(name),
+    )
     for (const name of bases) expect(text).toMatch(new RegExp(`^#?${name}=`, 'm'))
     await writeFile(join(dir, '.env'), text)
     const env = loadEnvironment(dir, {})

@@ -49,7 +49,7 @@ export function arrivalsSection(page: Page): Html {
   const days = daysBetween(from, wanted) + 1
   return markup`<section aria-labelledby="arrivals">
 <h2 id="arrivals">When payouts arrived</h2>
-<p>One line for the payouts of a day that went the same way; the strip runs from ${from} to ${wanted}, weekends are shaded.</p>
+<p>One line for the payouts of a day that went the same way; each is drawn from left to right over the days named above the last column, weekends are shaded.</p>
 ${shown.length < all.length ? markup`<p><strong>${all.length - shown.length} lines are not drawn here</strong>: payouts that arrived, and what goes beyond ${STRIP_ROWS_MAX} lines. All stand in settlements.csv.</p>` : null}
 ${table({
   caption: 'Payouts by the day on which they were sent',
@@ -59,7 +59,7 @@ ${table({
     { title: 'Amount', kind: 'n' },
     { title: 'Arrived' },
     { title: 'Business days', kind: 'n' },
-    { title: 'Drawn', kind: 'drawing' },
+    { title: `${from} to ${wanted}`, kind: 'drawing' },
   ],
   rows: shown.map((journey) => ({
     cells: [

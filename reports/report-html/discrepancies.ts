@@ -1,7 +1,16 @@
 import { groupBy } from '../../src/domain/collections.ts'
 import { absolute, type Currency } from '../../src/domain/money.ts'
 import type { DiscrepancyRow, OpenItemRow } from '../../src/domain/reconciliation.ts'
-import { cutNote, type Page, stakes, TABLE_ROWS_MAX, thousandths } from './context.ts'
+import { type Change, isOpenStatus, type MailedDiscrepancy } from '../changes.ts'
+import {
+  cutNote,
+  type News,
+  type Page,
+  stakes,
+  stakesByMeaning,
+  TABLE_ROWS_MAX,
+  thousandths,
+} from './context.ts'
 import {
   amount,
   anchor,
@@ -14,7 +23,7 @@ import {
   plural,
   table,
 } from './markup.ts'
-import { CODE_TITLES, isOpen, STATUS_WORDS } from './words.ts'
+import { CODE_TITLES, costWords, isOpen, STATUS_WORDS, titleOf } from './words.ts'
 
 function discrepancyAnchor({ discrepancyId }: DiscrepancyRow): string {
   return anchor('discrepancy', discrepancyId)
@@ -28,12 +37,72 @@ export function discrepanciesSection(page: Page): Html {
   const fresh = having('new')
   return markup`<section aria-labelledby="new">
 <h2 id="new">What is new</h2>
+${sinceLastMail(page)}
 ${fresh.length === 0 ? markup`<p>Nothing new in this period.</p>` : part(page, 'New in this period', fresh)}
 ${part(page, 'Open from before', having('open', 'reopened'))}
 ${part(page, 'Cleared in this period', having('cleared'))}
 ${part(page, 'Accepted', having('accepted'))}
 </section>
 `
+}
+
+const CHANGES_MAX = 100
+
+/** What a reader of the last mail does not know yet, one block for each set of recipients. */
+function sinceLastMail(page: Page): Html {
+  const { news } = page
+  if (news.length === 0) return nothing
+  const block = ({ mail, changes }: News): Html => {
+    const about = news.length > 1 ? ` about ${mail.entities.join(', ')}` : ''
+    if (mail.asOf === null) {
+      return markup`<p>No mail${about} has told of this period yet.</p>
+`
+    }
+    if (changes.length === 0) {
+      return markup`<p>Nothing has changed since the mail${about} of ${mail.asOf}.</p>
+`
+    }
+    return markup`<p>Since the mail${about} of ${mail.asOf}:</p>
+<ul class="changes">
+${changes.slice(0, CHANGES_MAX).map(changeLine)}</ul>
+${changes.length > CHANGES_MAX ? markup`<p>${changes.length - CHANGES_MAX} more changes are not listed here; the cards below have them.</p>` : nothing}`
+  }
+  return markup`<div class="since"><h3 id="since-mail">Since the last mail</h3>
+${news.map(block)}</div>`
+}
+
+function changeLine(change: Change): Html {
+  if (change.kind === 'gone') {
+    const { code: gone, differenceMinor, currency, since, discrepancyId } = change.before
+    return markup`<li><b>Gone</b> ${titleOf(gone)}${amountOf(differenceMinor, currency)}, since ${since} (${code(discrepancyId)}): the facts of today do not show it any more.</li>
+`
+  }
+  const { row, kind } = change
+  const what = markup`<a href="#${discrepancyAnchor(row)}">${CODE_TITLES[row.code]}</a>${amountOf(row.differenceMinor, row.currency)}, since ${row.since}`
+  if (kind === 'new') {
+    return markup`<li><b>New</b> ${what}</li>
+`
+  }
+  if (kind === 'settled') {
+    return markup`<li><b>${STATUS_WORDS[row.status]}</b> ${what}: ${row.explanation}</li>
+`
+  }
+  return markup`<li><b>Changed</b> ${what}: ${howChanged(row, change.before)}</li>
+`
+}
+
+function howChanged(row: DiscrepancyRow, before: MailedDiscrepancy): Html {
+  if (!isOpenStatus(before.status)) return markup`it was ${before.status} and is open again.`
+  if (before.differenceMinor !== row.differenceMinor) {
+    return before.differenceMinor === null
+      ? markup`the mail named no amount.`
+      : markup`the mail said ${signed(before.differenceMinor, before.currency)}.`
+  }
+  return markup`the mail explained it so: “${before.explanation}”`
+}
+
+function amountOf(differenceMinor: bigint | null, currency: Currency): Html {
+  return differenceMinor === null ? nothing : markup`, ${signed(differenceMinor, currency)}`
 }
 
 function byStake(a: DiscrepancyRow, b: DiscrepancyRow): number {
@@ -76,6 +145,7 @@ function card(page: Page, row: DiscrepancyRow): Html {
     ['Bank reference', id(row.bankReference)],
     ['Bank account', id(row.bankAccount)],
     ['Bank file', id(row.bankFile)],
+    ...bookings(page, row),
     ['Discrepancy', code(row.discrepancyId)],
   ]
   return markup`<article id="${discrepancyAnchor(row)}" class="${toneOf(row)}">
@@ -85,7 +155,9 @@ ${row.differenceMinor === null ? nothing : markup`<strong>${signed(row.differenc
 </div>
 <p class="meta">${STATUS_WORDS[row.status]} · since ${row.since}, ${plural(row.ageDays, 'day')} old · ${code(row.code)}${page.hasSeveralEntities ? markup` · ${row.entity}` : nothing}</p>
 <p>${row.explanation}</p>
-<p class="next"><b>What to do</b>${row.nextStep}</p>
+<div class="pair">
+${cost(row)}<p class="next"><b>What to do</b>${row.nextStep}</p>
+</div>
 <dl class="facts">
 ${facts.map(([term, value]) =>
   value === null
@@ -99,6 +171,33 @@ ${facts.map(([term, value]) =>
 </article>
 `
 }
+
+/** What it means for the merchant's money, in words: a sign alone does not say who owes whom. */
+function cost(row: DiscrepancyRow): Html {
+  if (!isOpen(row) || row.differenceMinor === null) return nothing
+  return markup`<p class="next"><b>What it costs</b>${money(absolute(row.differenceMinor), row.currency)} ${costWords(row)}</p>
+`
+}
+
+const BOOKINGS_MAX = 3
+
+/** Where the journal put it, so that nobody has to look for the account. */
+function bookings(page: Page, row: DiscrepancyRow): (readonly [string, Html])[] {
+  return page
+    .bookingsOf(row)
+    .slice(0, BOOKINGS_MAX)
+    .map(({ day: bookedOn, journal, currency, lines }) => [
+      'In journal.csv',
+      markup`${bookedOn}, ${journal}${lines
+        .slice(0, BOOKED_LINES_MAX)
+        .map(
+          ({ account, debitMinor }) =>
+            markup`<br />${account} ${debitMinor > 0n ? 'debit' : 'credit'} ${amount(absolute(debitMinor), currency)}`,
+        )}${lines.length > BOOKED_LINES_MAX ? markup`<br />and ${lines.length - BOOKED_LINES_MAX} more lines` : nothing}`,
+    ])
+}
+
+const BOOKED_LINES_MAX = 6
 
 function signed(minor: bigint, currency: Currency): Html {
   return markup`${minor > 0n ? '+' : ''}${money(minor, currency)}`
@@ -125,6 +224,20 @@ const AGES: readonly { readonly title: string; readonly mostDays: number }[] = [
   { title: 'over 90 days', mostDays: Number.POSITIVE_INFINITY },
 ]
 
+/** Of what is at stake: what is lacking, what came too much, what is only on paper. */
+export function meaningSentence(open: readonly DiscrepancyRow[], className = ''): Html {
+  const { lacking, surplus, figures } = stakesByMeaning(open)
+  const parts = [
+    [lacking, 'lacking'],
+    [surplus, 'too much in your hands'],
+    [figures, 'only in the figures'],
+  ] as const
+  const told = parts.filter(([sums]) => sums.size > 0)
+  if (told.length === 0) return nothing
+  return markup`<p class="${className}">Of it ${told.map(([sums, words], at) => markup`${at === 0 ? '' : '; '}${moneyList(sums, '')} ${words}`)}.</p>
+`
+}
+
 /** How much is at stake, and for how long: what is broken beside what only waits. */
 export function stakeSection(page: Page): Html {
   const { discrepancies, openItems, asOf } = page.reconciliation
@@ -133,7 +246,7 @@ export function stakeSection(page: Page): Html {
   return markup`<section aria-labelledby="stake">
 <h2 id="stake">At stake, and how old</h2>
 <p>Open discrepancies: ${open.length}, ${moneyList(stakes(open), 'nothing at stake')} (sum of absolute differences). Items that only wait for their day: ${openItems.length}. Ages are calendar days until ${asOf}.</p>
-${[...currencies].toSorted().map((currency) => ageing(currency, open, openItems))}
+${meaningSentence(open)}${[...currencies].toSorted().map((currency) => ageing(currency, open, openItems))}
 </section>
 `
 }

@@ -1,5 +1,7 @@
-import { type DiscrepancyRow } from '../../src/domain/reconciliation.ts'
+import type { DiscrepancyRow } from '../../src/domain/reconciliation.ts'
+import type { Change } from '../changes.ts'
 import { type Block, type Page, stakes } from './context.ts'
+import { meaningSentence } from './discrepancies.ts'
 import { type Html, markup, money, moneyList, nothing, plural } from './markup.ts'
 import { isOpen } from './words.ts'
 import { blockTies } from './proof.ts'
@@ -17,6 +19,7 @@ export function headSection(page: Page): Html {
 <div class="verdict ${edge}">
 <p>${ties ? markup`<span class="good">✓ The figures tie.</span>` : markup`<span class="bad">✗ The figures do not tie. Do not use this report.</span>`}</p>
 <p>${openSentence(open)}</p>
+${meaningSentence(open, 'split')}${newsSentence(page)}
 </div>
 ${notesBox(page)}
 ${page.blocks.map((block) => figures(page, block))}
@@ -44,9 +47,30 @@ function openSentence(open: readonly DiscrepancyRow[]): Html {
   return markup`${plural(open.length, 'discrepancy', 'discrepancies')} ${verb} open, ${moneyList(stakes(open), 'no amount')} at stake; ${fresh === 0 ? 'none is' : fresh === open.length ? 'all' : fresh} new in this period.`
 }
 
+/** One line for who read the last mail; the list stands under what is new. */
+function newsSentence({ news }: Page): Html {
+  const mailed = news.filter(({ mail }) => mail.asOf !== null)
+  if (mailed.length === 0) return nothing
+  const count = (kind: Change['kind']): number =>
+    sumOfCounts(
+      mailed.map(({ changes }) => changes.filter((change) => change.kind === kind).length),
+    )
+  const counts = [
+    `${count('new')} new`,
+    `${count('changed')} changed`,
+    `${count('settled') + count('gone')} settled or gone`,
+  ]
+  return markup`<p class="split">Since <a href="#since-mail">the last mail</a>: ${counts.join(', ')}.</p>
+`
+}
+
+function sumOfCounts(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
 /** What the report had to do without stands above its figures, so that nobody takes silence for agreement. */
 function notesBox({ notes, journal }: Page): Html {
-  const all = [...notes, ...journal.notes]
+  const all = [...new Set([...notes, ...journal.notes])]
   if (all.length === 0) return nothing
   return markup`<div class="notes">
 <h2 id="missing">What is missing from this report</h2>

@@ -39,6 +39,11 @@ small { font-size: .85rem; }
 .verdict.bad-edge { border-color: var(--bad-fill); }
 .verdict p { margin: .2rem 0; font-size: 1.1rem; }
 .verdict p:first-child { font-size: 1.3rem; font-weight: 650; }
+.verdict .split { font-size: 1rem; }
+.since { background: var(--panel); padding: .1rem 1.25rem .6rem; margin: .75rem 0; }
+.since h3 { margin-top: .75rem; }
+.changes { margin: .25rem 0 .5rem; padding-left: 1.2rem; }
+.changes li { margin: .2rem 0; overflow-wrap: anywhere; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 0; margin: 1rem 0; border: 1px solid var(--rule); }
 .figures div { padding: .75rem 1rem; border: .5px solid var(--rule); }
 .figures dt { color: var(--soft); font-size: .88rem; }
@@ -74,6 +79,7 @@ article.old { border-left-color: var(--warn-fill); }
 .title h4 { margin: 0; font-size: 1.05rem; }
 .title strong { font-size: 1.1rem; }
 .meta { color: var(--soft); font-size: .88rem; margin: .1rem 0 .5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 1.5rem; }
 .next { margin: .6rem 0; }
 .next b { display: block; font-size: .85rem; color: var(--soft); font-weight: 600; }
 dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .15rem 1.5rem; margin: .6rem 0 0; font-size: .88rem; }
@@ -118,7 +124,11 @@ footer { border-top: 1px solid var(--rule); margin-top: 3rem; padding-top: 1rem;
   tr { break-inside: avoid; }
   th, td { padding: .2rem .4rem .2rem 0; }
   .wide, .payout { min-width: 10rem; }
+  article { padding: .5rem .8rem; }
+  .pair { display: flex; }
+  .pair > * { flex: 1; }
   .bar, .strip { min-width: 12rem; height: .9rem; }
   #stake ~ table, #waterfall ~ table, #arrivals ~ table { break-inside: avoid; }
+  [aria-labelledby='stake'], [aria-labelledby='waterfall'] { break-inside: avoid; }
 }
 `

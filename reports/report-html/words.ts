@@ -6,6 +6,7 @@ import type {
   RefundStatus,
   SettlementStatus,
 } from '../../src/domain/reconciliation.ts'
+import { isOpenStatus } from '../changes.ts'
 
 /** What each code means, as a headline. */
 export const CODE_TITLES: Readonly<Record<DiscrepancyCode, string>> = {
@@ -105,7 +106,63 @@ export function lineTitle(line: string): string {
   return LINE_TITLES[line] ?? `Rows of the unknown kind “${line}”`
 }
 
+/** What a difference means for the merchant's money. */
+export type Meaning = 'lacking' | 'surplus' | 'figures' | 'nothing'
+
+/** Money that comes in: what is found less than expected is lacking. */
+const INCOMING: ReadonlySet<DiscrepancyCode> = new Set([
+  'line_not_paid_out',
+  'line_vanished',
+  'deposit_missing',
+  'deposit_amount',
+  'deposit_unexpected',
+  'debit_unexpected',
+  'deposit_duplicate',
+  'deposit_returned',
+  'deposit_wrong_account',
+  'deposit_wrong_currency',
+])
+
+/** Money that goes out: what is found more than expected is lacking. */
+const OUTGOING: ReadonlySet<DiscrepancyCode> = new Set([
+  'fee_rate',
+  'refund_unknown',
+  'refund_amount',
+  'refund_not_deducted',
+])
+
+export function meaningOf({ code, differenceMinor }: DiscrepancyRow): Meaning {
+  if (differenceMinor === null || differenceMinor === 0n) return 'nothing'
+  if (INCOMING.has(code)) return differenceMinor < 0n ? 'lacking' : 'surplus'
+  if (OUTGOING.has(code)) return differenceMinor > 0n ? 'lacking' : 'surplus'
+  return 'figures'
+}
+
+/** What a discrepancy costs, in words that follow its amount. */
+export function costWords(row: DiscrepancyRow): string {
+  const meaning = meaningOf(row)
+  const isOutgoing = OUTGOING.has(row.code)
+  if (meaning === 'lacking') {
+    return isOutgoing
+      ? 'was taken from you and should not have been.'
+      : 'that you should have and do not have.'
+  }
+  if (meaning === 'surplus') {
+    return isOutgoing
+      ? 'was not taken from you yet: expect it to be deducted.'
+      : 'too much in your hands: expect to give it back, and do not book it as income.'
+  }
+  return meaning === 'figures'
+    ? 'by which two records disagree; no money is missing by that alone.'
+    : 'is what it costs: the amounts agree.'
+}
+
+/** A code of an earlier report, which may be one that this version does not know. */
+export function titleOf(code: string): string {
+  return Object.entries(CODE_TITLES).find(([known]) => known === code)?.[1] ?? code
+}
+
 /** Whether somebody still has to do something about it. */
 export function isOpen({ status }: DiscrepancyRow): boolean {
-  return status === 'new' || status === 'open' || status === 'reopened'
+  return isOpenStatus(status)
 }

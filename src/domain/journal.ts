@@ -49,6 +49,8 @@ export interface JournalAccounts {
 
 export interface JournalScheme {
   readonly accounts: JournalAccounts
+  /** Accounts of the books by own bank account, where one stands for `accounts.bank`. */
+  readonly bankAccounts?: Readonly<Record<string, string>>
   /** Codes of the journals: ledger rows stand in one, bank lines in the other. */
   readonly codes: { readonly ledger: string; readonly bank: string }
 }
@@ -377,7 +379,7 @@ function bankEntries(
   { period }: Facts,
   entity: string,
   lines: readonly BookedLine[],
-  { accounts, codes }: JournalScheme,
+  { accounts, bankAccounts = {}, codes }: JournalScheme,
 ): JournalEntry[] {
   return lines
     .filter((line) => line.entity === entity && periodContains(period, line.entry.bookingDay))
@@ -396,7 +398,7 @@ function bankEntries(
         balanceTransactionId: null,
         lines: [
           {
-            account: accounts.bank,
+            account: bankAccounts[entry.account] ?? accounts.bank,
             label: `Alma ${what} ${name}`,
             debitMinor: amountMinor,
             payoutId,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { fecFileName, fecText } from '../../reports/fec.ts'
+import { fecFileName, fecNotes, fecText } from '../../reports/fec.ts'
 import { journalCsv } from '../../reports/journal.ts'
 import type { BalanceTransaction } from '../../src/domain/balance-transaction.ts'
 import { groupBy } from '../../src/domain/collections.ts'
@@ -22,7 +22,7 @@ import {
 } from '../../src/domain/journal.ts'
 import { formatAmount, parseAmount, sumOf } from '../../src/domain/money.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
-import { plantDemo } from '../../src/sandbox/plant.ts'
+import { plant, plantDemo } from '../../src/sandbox/plant.ts'
 import { createWorld, type SandboxWorld } from '../../src/sandbox/world.ts'
 import { factsOf } from '../domain/scenario.ts'
 import { openWorkshop, type ReportRow, type Workshop } from '../support/workshop.ts'
@@ -418,6 +418,28 @@ describe('whatever the ledger holds', () => {
     )
   })
 
+  test('each of the 18 columns holds what the law says it holds', () => {
+    fc.assert(
+      fc.property(anyRows, (items) => {
+        for (const line of fecLines(fec(journalWith(items)))) {
+          // Filled: all but the auxiliary account, the lettering and the foreign amount.
+          for (const name of FEC_COLUMNS.split(' ')) {
+            const isOptional = /^(CompAux|EcritureLet|DateLet|Montantdevise|Idevise)/.test(name)
+            if (!isOptional) expect({ name, text: line[name] }).not.toEqual({ name, text: '' })
+          }
+          for (const name of ['EcritureDate', 'PieceDate', 'ValidDate']) {
+            expect(line[name]).toMatch(/^20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])$/)
+          }
+          for (const name of ['Debit', 'Credit']) expect(line[name]).toMatch(/^\d+,\d\d$/)
+          expect(line['CompteNum']).toMatch(/^\d{3}[0-9A-Z]*$/)
+          expect(line['JournalCode']).toMatch(/^[A-Z0-9]+$/)
+          // The two stand together or not at all.
+          expect(line['Montantdevise'] === '').toBe(line['Idevise'] === '')
+        }
+      }),
+    )
+  })
+
   test('the tax authority’s layout: 18 columns, numbered without a gap, balanced entry by entry', () => {
     fc.assert(
       fc.property(anyRows, (items) => {
@@ -526,6 +548,24 @@ describe('the files', () => {
     })
   })
 
+  test('what is in another currency is left out, counted and named: it has no amount in the books', () => {
+    const rows = [
+      row({ amount: 10_000n }),
+      row({ id: 'balance_txn_2', amount: 5_000n, currency: 'USD', paymentId: 'payment_usd' }),
+      row({ id: 'balance_txn_3', amount: 700n, currency: 'JPY', paymentId: 'payment_jpy' }),
+    ]
+    const { entries } = journalWith(rows.map(silent))
+    const documents = fecLines(fec({ ...sample, entries })).map((line) => line['PieceRef'])
+    expect(new Set(documents)).toEqual(new Set(['payment_1']))
+    expect(fecNotes(entries, { currency: 'EUR', entity: null })).toEqual([
+      expect.stringMatching(
+        /^1 entry is not in the FEC file, .* in JPY .*: 700 JPY .*\(payment_jpy\)/,
+      ),
+      expect.stringMatching(/^1 entry is .* in USD and the file is in EUR: 50\.00 USD debit/),
+    ])
+    expect(fecNotes(entries.slice(0, 1), { currency: 'EUR', entity: null })).toEqual([])
+  })
+
   test('a bank’s text cannot break a line or a cell of it', () => {
     const [entry] = sample.entries
     if (entry === undefined) throw new Error('the sample has an entry')
@@ -626,6 +666,35 @@ describe('the whole job', () => {
     expect(lines).toHaveLength((await opened.report('2024-W12', 'journal.csv')).length)
     const days = lines.map((line) => line['EcritureDate'] ?? '')
     expect(days).toEqual(days.toSorted())
+  })
+
+  test('each bank account has the account of the books that the settings give it', async () => {
+    const world = createWorld()
+    const [account] = world.accounts
+    const opened = await openWith(world, { JOURNAL_BANK_ACCOUNTS: `${account?.iban} = 51210` })
+    await reconcileWeek(opened, '2024-W12', '--fec')
+    const bank = (await opened.report('2024-W12', 'journal.csv')).filter(
+      (line) => line['journal'] === 'BQ',
+    )
+    expect(new Set(bank.map((line) => line['account']))).toEqual(new Set(['51210', '511']))
+    const folder = join(opened.dir, 'var', 'reports', '2024-W12')
+    const lines = fecLines(await readFile(join(folder, 'FEC20240324.txt'), 'utf8'))
+    const named = lines.find((line) => line['CompteNum'] === '51210')
+    expect(named?.['CompteLib']).toBe(`Banque ${account?.iban.slice(-4)}`)
+    opened.env['JOURNAL_BANK_ACCOUNTS'] = `${account?.iban}=467`
+    const refused = await opened.run('reconcile', '--week', '2024-W12')
+    expect(refused).toMatchObject({ exitCode: 3 })
+    expect(refused.err).toContain('JOURNAL_ACCOUNT_PROVIDER')
+  })
+
+  test('a deposit in another currency: --fec says what its file does not hold', async () => {
+    const world = createWorld()
+    plant(world, { code: 'deposit_wrong_currency', period: '2024-W12' })
+    const opened = await openWith(world)
+    const week = ['reconcile', '--week', '2024-W12', '--as-of', '2024-05-14', '--fec']
+    const outcome = await opened.run(...week)
+    expect(outcome.exitCode).toBe(0)
+    expect(outcome.out).toMatch(/^! 1 entry is not in the FEC file, because it is in/m)
   })
 
   test('two legal entities: a column in the journal, a FEC file each', async () => {

@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import axe from 'axe-core'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { MailedDiscrepancy } from '../../reports/changes.ts'
 import { reportHtml, type ReportHtmlInput } from '../../reports/report-html/page.ts'
 import { addDays, parseDay } from '../../src/domain/day.ts'
 import { parseAmount, sumOf } from '../../src/domain/money.ts'
@@ -27,6 +28,7 @@ let demoFile = ''
 let discrepancies: ReportRow[] = []
 let settlements: ReportRow[] = []
 let summary: ReportRow[] = []
+let journalLines: ReportRow[] = []
 let world: SandboxWorld
 const pages: Page[] = []
 
@@ -45,6 +47,7 @@ beforeAll(async () => {
     discrepancies = await workshop.report('2024-W12', 'discrepancies.csv')
     settlements = await workshop.report('2024-W12', 'settlements.csv')
     summary = await workshop.report('2024-W12', 'summary.csv')
+    journalLines = await workshop.report('2024-W12', 'journal.csv')
   } finally {
     await workshop.close()
   }
@@ -220,6 +223,42 @@ describe('what it says', () => {
     }
   })
 
+  test('what it costs: lacking, too much, or only in the figures; together all that is at stake', async () => {
+    const { page } = await open(demoFile)
+    const sentence = await page.locator('.verdict .split').first().innerText()
+    const parts = [...sentence.replaceAll('\u00a0', '').matchAll(/([\d.]+) EUR/g)]
+    const ofIt = parts.map(([, amount = '']) => euros(amount))
+    const stillOpen = discrepancies.filter(({ status }) => status === 'new' || status === 'open')
+    const stake = stillOpen.map(({ difference }) => euros((difference ?? '').replace('-', '')))
+    expect(sumOf(ofIt)).toBe(sumOf(stake))
+    const costOf = (code: string): Promise<string> =>
+      page
+        .locator('article', { hasText: code })
+        .locator('.next', { hasText: 'What it costs' })
+        .innerText()
+    // The signs of a deposit and of a refund mean opposite things.
+    expect(await costOf('deposit_missing')).toMatch(/EUR that you should have and do not have/)
+    expect(await costOf('refund_amount')).toMatch(/5\.00 EUR was taken from you/)
+    expect(await costOf('deposit_duplicate')).toMatch(/EUR too much in your hands/)
+    expect(await costOf('refund_not_deducted')).toMatch(/85\.00 EUR was not taken from you yet/)
+    expect(await costOf('export_differs')).toMatch(/7\.00 EUR by which two records disagree/)
+  })
+
+  test('where the journal put the money, on the card itself', async () => {
+    const { page } = await open(demoFile)
+    const booked = page
+      .locator('article', { hasText: 'deposit_duplicate' })
+      .locator('dl.facts div', { hasText: 'In journal.csv' })
+    const [duplicate] = discrepancies.filter(({ code }) => code === 'deposit_duplicate')
+    const lines = journalLines.filter((line) => line['document'] === duplicate?.['bank_reference'])
+    expect(lines.map(({ account }) => account)).toEqual(['512', '471'])
+    const text = ((await booked.textContent()) ?? '').replaceAll(/\s+/g, ' ')
+    for (const { account = '', debit = '', credit = '' } of lines) {
+      const side = debit === '0.00' ? `credit ${credit}` : `debit ${debit}`
+      expect(text).toContain(`${account} ${side}`)
+    }
+  })
+
   test('the waterfall adds up from gross sales to the deposits, each step a column of settlements.csv', async () => {
     const { page } = await open(demoFile)
     const steps = new Map(
@@ -381,6 +420,68 @@ describe('from data that is not the demo’s', () => {
     // Sums are over all of them, shown or not.
     const total = await section.locator('tfoot td').first().textContent()
     expect(euros((total ?? '').trim())).toBe(600n * settlement.grossMinor)
+  })
+
+  test('since the last mail: what is new, changed, settled or gone, each told once and linked', async () => {
+    const mailed: MailedDiscrepancy = {
+      entity: 'default',
+      discrepancyId: 'd_old',
+      code: 'deposit_missing',
+      status: 'new',
+      currency: 'EUR',
+      differenceMinor: -100n,
+      since: parseDay('2024-03-19'),
+      explanation: 'Nothing came.',
+    }
+    const rows = [
+      { ...discrepancy, discrepancyId: 'd_new' },
+      { ...discrepancy, discrepancyId: 'd_changed', differenceMinor: -700n },
+      { ...discrepancy, discrepancyId: 'd_again', status: 'reopened' as const },
+      { ...discrepancy, discrepancyId: 'd_settled', status: 'cleared' as const },
+      { ...discrepancy, discrepancyId: 'd_same' },
+    ]
+    const asMailed = (id: string, changes: Partial<MailedDiscrepancy> = {}): MailedDiscrepancy => ({
+      ...discrepancy,
+      discrepancyId: id,
+      ...changes,
+    })
+    const lastMail = {
+      asOf: parseDay('2024-03-25'),
+      entities: ['default'],
+      discrepancies: [
+        mailed,
+        asMailed('d_changed', { differenceMinor: -500n }),
+        asMailed('d_again', { status: 'accepted' }),
+        asMailed('d_settled'),
+        asMailed('d_same'),
+        // What was settled then and is not named any more is no news.
+        asMailed('d_long_ago', { status: 'cleared' }),
+      ],
+    }
+    const { page } = await openMade(
+      {
+        reconciliation: { ...reconciliation, discrepancies: rows },
+        lastMails: [lastMail, { asOf: null, entities: ['Shop'], discrepancies: [] }],
+      },
+      CHECKED,
+    )
+    const told = await page.locator('.since li').allInnerTexts()
+    expect(told.map((text) => text.replaceAll('\n', ' '))).toEqual([
+      expect.stringMatching(/^New Another amount arrived/),
+      expect.stringMatching(/^Changed .*the mail said -5.00 EUR\.$/),
+      expect.stringMatching(/^Changed .*it was accepted and is open again\.$/),
+      expect.stringMatching(/^Cleared Another amount/),
+      expect.stringMatching(/^Gone Payout has not arrived, -1\.00 EUR, since 2024-03-19 \(d_old\)/),
+    ])
+    expect(await page.locator('.since').innerText()).toContain(
+      'No mail about Shop has told of this period yet.',
+    )
+    expect(await page.locator('.verdict').innerText()).toContain(
+      '1 new, 2 changed, 2 settled or gone',
+    )
+    await page.locator('.since li a').first().click()
+    expect(await page.locator(':target').count()).toBe(1)
+    expect(await violations(page)).toEqual([])
   })
 
   test('several entities and currencies are kept apart', async () => {
