@@ -34,6 +34,8 @@ import { advisoryKey } from './advisory-locks.ts'
 import { APPLICATION_NAME, type DatabaseAddress, openSession, type Session } from './client.ts'
 import { chooseLauncher, type Launcher } from './embedded-account.ts'
 import { type Binaries, embeddedBinaries } from './embedded-binaries.ts'
+import { chooseSettings, type ServerSettings, thisMachine } from './embedded-settings.ts'
+import { keepUp } from './embedded-upkeep.ts'
 import { errorCode } from './os-errors.ts'
 import { commandLineOf, isAlive } from './processes.ts'
 
@@ -51,28 +53,16 @@ export interface EmbeddedServer {
 export interface EmbeddedOptions {
   /** The cluster goes to `postgres` in this folder, the server's log to `postgres.log`. */
   readonly dataDir: string
-  /** Server settings over `SETTINGS`, such as `fsync: 'off'` in tests. */
-  readonly settings?: Readonly<Record<string, string>>
+  /** Server settings over those that `chooseSettings` chose, such as `fsync: 'off'` in tests. */
+  readonly settings?: ServerSettings
 }
 
 /** The major version of the binaries that the npm package brings. */
 const POSTGRES_MAJOR = '18'
 
-/**
- * For batches of some thousand rows on a small machine. Commits stay durable: what a run has
- * stored survives a power cut.
- */
-const SETTINGS: Readonly<Record<string, string>> = {
-  shared_buffers: '128MB',
-  work_mem: '32MB',
-  maintenance_work_mem: '128MB',
-  // A back-fill writes gigabytes of WAL: fewer checkpoints write fewer full pages.
-  max_wal_size: '2GB',
-  checkpoint_timeout: '15min',
+/** Whatever the machine. */
+const FIXED_SETTINGS: ServerSettings = {
   max_connections: '60',
-  jit: 'off',
-  // Parallel queries need shared memory that a container's 64 MB /dev/shm does not have.
-  max_parallel_workers_per_gather: '0',
   // Queries and locks of a killed process end with it, not with its last statement.
   client_connection_check_interval: process.platform === 'linux' ? '1s' : '0',
   timezone: 'UTC',
@@ -115,7 +105,6 @@ export async function startEmbedded({
   const place = await placeOf(dataDir)
   // Refuses a cluster that is not ours to use, running or not.
   await clusterExists(place)
-  const merged = { ...SETTINGS, ...settings }
   const giveUpAt = Date.now() + START_TIMEOUT_MS
   const doubtUntil = Date.now() + DOUBT_MS
   let launched: Launched | null = null
@@ -142,7 +131,8 @@ export async function startEmbedded({
       if (launches === LAUNCHES_MAX) throw startFault(place, await lastLines(launched, place))
       await sleep(launches * 300)
       launches += 1
-      launched = await launch(place, merged)
+      const chosen = chooseSettings(await thisMachine(place.dataDir))
+      launched = await launch(place, { ...FIXED_SETTINGS, ...chosen, ...settings })
     }
     await sleep(POLL_MS)
   }
@@ -380,6 +370,8 @@ async function leave(session: Session, place: Place): Promise<void> {
     if (!(await isLast(session))) return
     const file = await readPidFile(place)
     if (file === null) return
+    // It is about speed only, and what is not done today is still due tomorrow.
+    await keepUp(session.db).catch(() => undefined)
     await stop(place, file)
     await removeSocketDir(file.socketDir)
   } finally {
@@ -459,7 +451,7 @@ interface Launched {
   readonly logStart: number
 }
 
-async function launch(place: Place, settings: Readonly<Record<string, string>>): Promise<Launched> {
+async function launch(place: Place, settings: ServerSettings): Promise<Launched> {
   const binaries = await embeddedBinaries(place.dataDir)
   if (!(await clusterExists(place))) {
     await createCluster(place, binaries, settings['fsync'] === 'off')
@@ -497,7 +489,7 @@ async function launch(place: Place, settings: Readonly<Record<string, string>>):
   }
 }
 
-function asArguments(settings: Readonly<Record<string, string>>): string[] {
+function asArguments(settings: ServerSettings): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }
 
@@ -564,7 +556,7 @@ async function makeSocketDir(): Promise<string> {
 async function launchOnWindows(
   place: Place,
   { pgCtl }: Binaries,
-  settings: Readonly<Record<string, string>>,
+  settings: ServerSettings,
 ): Promise<Launched> {
   // pg_ctl gives up administrator rights, with which postgres itself would refuse to run.
   const options = asArguments({

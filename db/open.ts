@@ -25,6 +25,8 @@ export interface DatabaseChoice {
   /** Null: the embedded Postgres under `dataDir`. */
   readonly databaseUrl: string | null
   readonly dataDir: string
+  /** How many pieces of work go on side by side; each needs connections of its own. 1 by default. */
+  readonly workers?: number
 }
 
 /**
@@ -47,13 +49,14 @@ export async function openDatabase(choice: DatabaseChoice): Promise<OpenDatabase
 export async function openUnmigrated({
   databaseUrl,
   dataDir,
+  workers = 1,
 }: DatabaseChoice): Promise<OpenDatabase> {
   const server =
     databaseUrl === null
       ? await startEmbedded({ dataDir })
       : { address: { url: databaseUrl }, release: () => Promise.resolve() }
   let closed: Promise<void> | null = null
-  const connection = connect(server.address)
+  const connection = connect(server.address, workers)
   const leave = async (): Promise<void> => {
     try {
       await connection.close()

@@ -15,11 +15,13 @@ import {
   readPairFlags,
   readPurgeFlags,
   readReopenFlags,
+  readSuspectFlags,
   readVerdictFlags,
   type TypedCloseFlags,
   type TypedPairFlags,
   type TypedPurgeFlags,
   type TypedReopenFlags,
+  type TypedSuspectFlags,
   type TypedVerdictFlags,
 } from './decide-flags.ts'
 import { failureJson, failureOf, failureText } from './fault-text.ts'
@@ -27,9 +29,10 @@ import {
   readAsOf,
   readPath,
   readReconcileFlags,
+  readWorkers,
   type TypedReconcileFlags,
 } from './reconcile-flags.ts'
-import { type CliIo, Interruption, runCommand } from './run-command.ts'
+import { type CliIo, Interruption, runCommand, tellFailure } from './run-command.ts'
 import { appVersion } from './version.ts'
 
 const EXIT_CODES = `
@@ -78,7 +81,8 @@ Examples:
   npm run decide -- match --payout payout_11k… --bank 2024032000012 --by Marie --reason "payment advice of 20 March"
   npm run decide -- refuse --payout payout_11k… --bank 2024032000012 --by Marie --reason "belongs to the other shop"
   npm run decide -- accept --discrepancy disc_0123456789abcdef --by Marie --reason "bank charge, booked"
-  npm run decide -- reopen --discrepancy disc_0123456789abcdef --by Marie --reason "Alma paid after all"`
+  npm run decide -- reopen --discrepancy disc_0123456789abcdef --by Marie --reason "Alma paid after all"
+  npm run decide -- admit --bank march.csv:14 --by Marie --reason "two payments of one amount, asked the bank"`
 
 const CLOSE_EXAMPLES = `
 Examples:
@@ -88,7 +92,14 @@ Examples:
 const NIGHTLY_EXAMPLES = `
 Examples:
   npm run nightly
-  npm run nightly -- --as-of 2024-03-25`
+  npm run nightly -- --as-of 2024-03-25
+  npm run nightly -- --workers 4`
+
+const FULL_HELP =
+  'prove the whole ledger anew instead of what changed since the last proof; the result is the same'
+
+const WORKERS_HELP =
+  'fetch this many entities at a time, and share them with every process started alike, here or on other machines'
 
 const EXPLAIN_EXAMPLES = `
 Examples:
@@ -99,6 +110,12 @@ const PURGE_EXAMPLES = `
 Examples:
   npm run purge -- --before 2014-01-01 --by Marie --dry-run
   npm run purge -- --before 2014-01-01 --by Marie`
+
+const BACKUP_EXAMPLES = `
+Examples:
+  npm run backup -- alma-2024-03-25.sql.gz
+  DATA_DIR=moved npm run restore -- alma-2024-03-25.sql.gz
+  DATABASE_URL=postgres://… npm run restore -- alma-2024-03-25.sql.gz`
 
 /** What one parsed command line asks for. */
 type Request = (io: CommandIo) => Promise<ExitCode>
@@ -127,7 +144,7 @@ export async function runCli(
       error instanceof CommanderError
         ? failureOf(new UsageFault(error.message.replace(/^error: /, '')))
         : failureOf(error)
-    if (!(error instanceof CommanderError)) io.err(failureText(failure, debug))
+    if (!(error instanceof CommanderError)) tellFailure(io, failure, debug)
     if (json) io.out(failureJson(failure))
     return failure.exitCode
   }
@@ -168,15 +185,17 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     .option('--mail', 'send the report as well')
     .option('--fec', 'write the journal as a French FEC file as well')
     .option('--dry-run', 'store, mail and write nothing; print what would change')
+    .option('--full', FULL_HELP)
     .option('--json', 'print the summary as JSON on standard output, and nothing else there')
     .option('--fail-on-discrepancy', 'exit with 8 instead of 0 when something is open')
+    .option('--workers <number>', WORKERS_HELP, once)
     .addHelpText('after', RECONCILE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
     .action((typed: TypedReconcileFlags) => {
       const flags = readReconcileFlags(typed, io.cwd)
       ask(async (commandIo) => {
         const config = await settings()
         checkEntity(flags.entity, config)
-        const { reconcileCommand } = await import('./reconcile.ts')
+        const { reconcileCommand } = await import('./reconcile-command.ts')
         return reconcileCommand(config, flags, commandIo)
       })
     })
@@ -221,13 +240,19 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
       'Reconciles the week in progress and every earlier week that still has open items, then mails what is new.',
     )
     .option('--as-of <day>', "that day's night (default: today)", once)
+    .option('--full', FULL_HELP)
+    .option('--workers <number>', WORKERS_HELP, once)
     .addHelpText('after', NIGHTLY_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
-    .action((typed: { asOf?: string }) => {
-      const asOf = readAsOf(typed.asOf)
+    .action((typed: { asOf?: string; workers?: string; full?: true }) => {
+      const flags = {
+        asOf: readAsOf(typed.asOf),
+        workers: readWorkers(typed.workers),
+        full: typed.full ?? false,
+      }
       ask(async (commandIo) => {
         const config = await settings()
         const { nightlyCommand } = await import('./nightly.ts')
-        return nightlyCommand(config, { asOf }, commandIo)
+        return nightlyCommand(config, flags, commandIo)
       })
     })
 
@@ -241,7 +266,8 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     .action(() => {
       ask(async (commandIo) => {
         const config = await settings()
-        const { scheduleCommand } = await import('./schedule.ts')
+        const { scheduleCommand, stopWithNpm } = await import('./schedule.ts')
+        stopWithNpm(env['npm_lifecycle_event'] === 'schedule')
         return scheduleCommand(config, commandIo, () => runCli(['nightly'], env, io))
       })
     })
@@ -267,7 +293,9 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
 
   const decide = program
     .command('decide')
-    .summary('confirm or refuse a match, accept or reopen a discrepancy')
+    .summary(
+      'confirm or refuse a match, accept or reopen a discrepancy, admit or dismiss a suspect',
+    )
     .description(
       'Records what a person decided, with name and reason. Nothing is ever changed or removed: the latest decision on a subject counts, in every report from then on.',
     )
@@ -308,6 +336,19 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
       .requiredOption('--discrepancy <id>', 'discrepancy_id of a report', once)
       .addHelpText('after', DECIDE_EXAMPLES)
       .action((typed: TypedVerdictFlags) => askDecide(readVerdictFlags(kind, typed)))
+  }
+  for (const [kind, summary] of [
+    ['admit', 'this suspected bank line is money of its own, and is taken in'],
+    ['dismiss', 'this suspected bank line is known from another file in other words'],
+  ] as const) {
+    signed(decide.command(kind).summary(summary).description(`Records: ${summary}.`))
+      .requiredOption(
+        '--bank <ref>',
+        'FILE:LINE of the suspected line or lines, separated by commas, as the report names them',
+        once,
+      )
+      .addHelpText('after', DECIDE_EXAMPLES)
+      .action((typed: TypedSuspectFlags) => askDecide(readSuspectFlags(kind, typed)))
   }
 
   ofPeriod(program.command('close'))
@@ -362,6 +403,40 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     })
 
   program
+    .command('backup')
+    .summary('the whole database into one file')
+    .description(
+      'Writes the whole database, embedded or on a server, into one file of plain SQL, which restore and any psql take. Compressed if its name ends in .gz. May run beside a night.',
+    )
+    .argument('<file>', 'the file to make')
+    .addHelpText('after', BACKUP_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: string) => {
+      const file = readPath('FILE', typed, io.cwd)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { backupCommand } = await import('./backup.ts')
+        return backupCommand(config, { file }, commandIo)
+      })
+    })
+
+  program
+    .command('restore')
+    .summary('a backup into an empty database')
+    .description(
+      'Checks a backup and reads it into the database of DATABASE_URL, or into the embedded one of DATA_DIR, which must be empty. All of it or nothing.',
+    )
+    .argument('<file>', 'a file that backup made')
+    .addHelpText('after', BACKUP_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: string) => {
+      const file = readPath('FILE', typed, io.cwd)
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { restoreCommand } = await import('./restore.ts')
+        return restoreCommand(config, { file }, commandIo)
+      })
+    })
+
+  program
     .command('doctor')
     .summary('check settings, database, provider key, bank inbox, mail')
     .description(
@@ -394,6 +469,21 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
       })
     })
 
+  program
+    .command('db:distribute')
+    .summary('spread the tables of a Citus coordinator over its servers')
+    .description(
+      'For many entities: turns the tables of a Citus coordinator, which DATABASE_URL names, into tables that are distributed by entity, with what is in them. May be run again.',
+    )
+    .addHelpText('after', EXIT_CODES + '\n' + SETTINGS)
+    .action(() => {
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { distributeCommand } = await import('./distribute.ts')
+        return distributeCommand(config, commandIo)
+      })
+    })
+
   return program
 }
 
@@ -419,7 +509,7 @@ async function readSettings(given: Environment, { cwd, progress }: CliIo): Promi
   const { settingWarnings } = await import('../src/setting-warnings.ts')
   const env = loadEnvironment(cwd, given)
   const config = readConfig(env, { cwd, readFile: readTextFile })
-  for (const warning of settingWarnings(env, config)) progress.note(`warning: ${warning}`)
+  for (const warning of settingWarnings(env, config)) progress.note(`warning: ${warning}`, 'warn')
   return config
 }
 
@@ -458,7 +548,17 @@ const SAME_SIGNAL_MS = 1_000
 
 /** The process itself as `CliIo`; its signal follows SIGINT and SIGTERM from now on. */
 export async function processIo(): Promise<CliIo> {
-  const { createProgress } = await import('../src/terminal-progress.ts')
+  const { openTeller } = await import('./standard-error.ts')
+  const teller = await openTeller({
+    cwd: process.cwd(),
+    env: process.env,
+    command: process.argv.slice(2).find((word) => /^[a-z][a-z:-]*$/.test(word)) ?? 'none',
+    stream: process.stderr,
+  }).catch((error: unknown) => {
+    const failure = failureOf(error)
+    process.stderr.write(failureText(failure, false))
+    process.exit(failure.exitCode)
+  })
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     let firstMs: number | null = null
@@ -484,8 +584,7 @@ export async function processIo(): Promise<CliIo> {
   return {
     cwd: process.cwd(),
     out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-    progress: createProgress(process.stderr),
+    ...teller,
     now: () => new Date(),
     signal: controller.signal,
   }
@@ -500,7 +599,8 @@ function isMain(): boolean {
   return script !== undefined && pathToFileURL(realpathSync(script)).href === import.meta.url
 }
 
-if (isMain()) {
+/** The process as the command line: from its arguments to its exit code. */
+export async function main(): Promise<void> {
   // A reader that has seen enough (`| head`) closes the pipe; that is no fault of the run.
   process.stdout.on('error', () => undefined)
   const io = await processIo()
@@ -509,3 +609,5 @@ if (isMain()) {
   // that nobody waits for any more.
   endAfter(io.signal.aborted ? DRAIN_MS : WATCHDOG_MS, process.exitCode)
 }
+
+if (isMain()) await main()

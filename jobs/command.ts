@@ -36,9 +36,13 @@ export interface ReconcileFlags {
   readonly fec: boolean
   /** Nothing is stored, mailed or written. */
   readonly dryRun: boolean
+  /** Forget what is proved of the ledger and prove all of it. */
+  readonly full: boolean
   /** The summary as one JSON document on standard output, instead of the text for people. */
   readonly json: boolean
   readonly failOnDiscrepancy: boolean
+  /** Fetch so many entities at a time, sharing them with other processes; null: alone, one by one. */
+  readonly workers: number | null
 }
 
 /** Who decided, and why: one line each, not empty. */
@@ -59,6 +63,8 @@ export type DecideFlags = Signature &
         readonly entity: string | null
       }
     | { readonly kind: 'accept' | 'reopen'; readonly discrepancyId: string }
+    /** References of suspected bank lines as they were typed, separated by commas. */
+    | { readonly kind: 'admit' | 'dismiss'; readonly bank: string }
   )
 
 /** The flags of `close`. */

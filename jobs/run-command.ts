@@ -1,7 +1,7 @@
 /** Runs one command to its end: success, fault or signal, with everything given back. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { EXIT, type ExitCode } from '../src/errors.ts'
-import { type Progress, silentProgress } from '../src/progress.ts'
+import { type Progress, progressAbout, silentProgress } from '../src/progress.ts'
 import type { TerminalProgress } from '../src/terminal-progress.ts'
 import type { CommandIo } from './command.ts'
 import { type Failure, failureJson, failureOf, failureText } from './fault-text.ts'
@@ -13,6 +13,8 @@ export interface CliIo {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   readonly progress: TerminalProgress
+  /** Tells of a failure in another form than its text by `err`. */
+  readonly fail?: (failure: Failure, withStack: boolean) => void
   readonly now: () => Date
   /** Aborted with an `Interruption` as its reason when the process is asked to stop. */
   readonly signal: AbortSignal
@@ -58,7 +60,7 @@ export async function runCommand(
 
   const say = (failure: Failure): void => {
     io.progress.close()
-    io.err(failureText(failure, options.debug))
+    tellFailure(io, failure, options.debug)
     if (options.json && !printed) io.out(failureJson(failure))
     printed = true
   }
@@ -85,6 +87,11 @@ export async function runCommand(
     if (exitCode === EXIT.done) exitCode = failure.exitCode
   }
   return exitCode
+}
+
+export function tellFailure(io: CliIo, failure: Failure, withStack: boolean): void {
+  if (io.fail === undefined) io.err(failureText(failure, withStack))
+  else io.fail(failure, withStack)
 }
 
 /** Waits for work that was told to stop, but not for long. */
@@ -115,7 +122,10 @@ function untilAborted(progress: Progress, signal: AbortSignal): Progress {
         done: (outcome) => speak(() => step.done(outcome)),
       }
     },
-    note: (text) => speak(() => progress.note(text)),
+    note: (text, level) => speak(() => progress.note(text, level)),
+    keep: (text, level) => speak(() => progress.keep?.(text, level)),
+    about: (subject) => untilAborted(progressAbout(progress, subject), signal),
+    runBegan: (runId) => progress.runBegan?.(runId),
   }
 }
 
