@@ -2,12 +2,13 @@
 import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
-import { migrate as applyMigrations } from 'drizzle-orm/postgres-js/migrator'
 import { ConfigurationFault, UnavailableFault } from '../src/errors.ts'
 import { advisoryKey } from './advisory-locks.ts'
-import { databaseErrorCode, type Db, type DbOrTx, withReadableErrors } from './client.ts'
+import { databaseErrorCode, type Db, type DbOrTx, type Tx, withReadableErrors } from './client.ts'
+import { distributeTables, isDistributed, oneServerAtATime } from './distribute.ts'
 
-const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
+/** The migrations that this version has. */
+export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
 
 /** How long another process may take to migrate before we give up. */
 const LOCK_TIMEOUT_S = 120
@@ -23,13 +24,18 @@ export interface MigrationState {
 /**
  * Applies the migrations that are missing, all or none of them. Two processes may call it at once.
  * @param where the server, for messages.
+ * @param folder the migrations that this version has.
  * @throws ConfigurationFault if the database was made by a newer version or by something else, or if
  * the account may not create tables; UnavailableFault if it cannot be reached.
  */
-export async function migrate(db: Db, where: string): Promise<void> {
+export async function migrate(
+  db: Db,
+  where: string,
+  folder: string = MIGRATIONS_FOLDER,
+): Promise<void> {
   await withReadableErrors(where, async () => {
     try {
-      await migrateLocked(db, where)
+      await migrateLocked(db, where, folder)
     } catch (error) {
       const code = databaseErrorCode(error)
       if (code === '55P03') {
@@ -51,15 +57,58 @@ export async function migrate(db: Db, where: string): Promise<void> {
   })
 }
 
-async function migrateLocked(db: Db, where: string): Promise<void> {
-  if (isComplete(await migrationState(db), where)) return
-  await db.transaction(async (tx) => {
-    // The lock lives in this transaction, the migrations in another one on a second connection.
-    await tx.execute(sql.raw(`set local lock_timeout = '${LOCK_TIMEOUT_S}s'`))
-    await tx.execute(sql`select pg_advisory_xact_lock(${advisoryKey('migrations')})`)
-    if (isComplete(await migrationState(tx), where)) return
-    await applyMigrations(db, { migrationsFolder: MIGRATIONS_FOLDER })
+async function migrateLocked(db: Db, where: string, folder: string): Promise<void> {
+  if (isComplete(await migrationState(db, folder), where)) return
+  const wasDistributed = await db.transaction(async (tx) => {
+    await holdMigrations(tx)
+    const state = await migrationState(tx, folder)
+    if (isComplete(state, where)) return false
+    const distributed = await isDistributed(tx)
+    if (distributed) await oneServerAtATime(tx)
+    await applyMigrations(tx, readMigrationFiles({ migrationsFolder: folder }), state.applied)
+    return distributed
   })
+  // New tables are made on the coordinator, like all tables.
+  if (wasDistributed) await distributeTables(db, where)
+}
+
+/**
+ * Applies those after the first `applied` ones and keeps Drizzle's journal of them. Drizzle's own
+ * migrator would do it in a transaction that nobody else can prepare, which Citus needs.
+ */
+async function applyMigrations(
+  tx: Tx,
+  migrations: ReturnType<typeof readMigrationFiles>,
+  applied: number,
+): Promise<void> {
+  await createJournal(tx)
+  for (const { sql: statements, hash, folderMillis } of migrations.slice(applied)) {
+    for (const statement of statements) await tx.execute(sql.raw(statement))
+    await tx.execute(
+      sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
+    )
+  }
+}
+
+/** Drizzle's journal of migrations, as its own migrator makes it. */
+export const JOURNAL_DDL = [
+  'create schema if not exists drizzle',
+  `create table if not exists drizzle.__drizzle_migrations (
+    id serial primary key, hash text not null, created_at bigint)`,
+] as const
+
+async function createJournal(tx: Tx): Promise<void> {
+  for (const statement of JOURNAL_DDL) await tx.execute(sql.raw(statement))
+}
+
+/**
+ * Waits until no other process migrates this database, and keeps others from it until the transaction
+ * ends. @throws SQLSTATE 55P03 if it takes too long.
+ */
+export async function holdMigrations(tx: Tx): Promise<void> {
+  await tx.execute(sql.raw(`set local lock_timeout = '${LOCK_TIMEOUT_S}s'`))
+  await tx.execute(sql`select pg_advisory_xact_lock(${advisoryKey('migrations')})`)
+  await tx.execute(sql`set local lock_timeout = 0`)
 }
 
 function isComplete({ applied, shipped, isForeign }: MigrationState, where: string): boolean {
@@ -75,8 +124,11 @@ function isComplete({ applied, shipped, isForeign }: MigrationState, where: stri
 }
 
 /** Reads how far a database is; changes nothing. */
-export async function migrationState(db: DbOrTx): Promise<MigrationState> {
-  const shipped = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER })
+export async function migrationState(
+  db: DbOrTx,
+  folder: string = MIGRATIONS_FOLDER,
+): Promise<MigrationState> {
+  const shipped = readMigrationFiles({ migrationsFolder: folder })
   const applied = await appliedHashes(db)
   return {
     applied: applied.length,

@@ -7,6 +7,7 @@ import { type DownloadTarget, type DownloadedFile, writeBody } from './download.
 import {
   type Attempt,
   type HttpAnswer,
+  isLoopback,
   isSafeUrl,
   isTransientStatus,
   networkFailure,
@@ -15,6 +16,7 @@ import {
   send,
   withRetries,
 } from './http.ts'
+import { mayBePublic, NOT_PUBLIC } from './public-host.ts'
 import { type DataExport, readDataExport } from './wire.ts'
 
 const EXPORTS_PATH = '/v1/data-exports'
@@ -26,12 +28,15 @@ const DOWNLOAD_REDIRECTS_MAX = 5
 export interface Downloader {
   /**
    * `refused`: the address is not, or no longer, good for anybody without the key.
+   * @param apiUrl the API that points there. Only one on this machine may point to addresses that are
+   * not public.
    * @throws UnavailableFault when all attempts failed, or for an address that is neither `https:`
-   * nor on this machine.
+   * nor on this machine, or not a public one.
    */
   download(
     address: string,
     target: DownloadTarget,
+    apiUrl: string,
   ): Promise<DownloadedFile | { readonly refused: number }>
 }
 
@@ -78,34 +83,52 @@ export function createDownloader(options: DownloaderOptions = {}): Downloader {
     sleep: options.sleep ?? ((waitMs) => wait(waitMs)),
   }
   return {
-    async download(address, target) {
-      const url = safeUrl(address, null)
+    async download(address, target, apiUrl) {
+      const reach = { anywhere: isLoopback(new URL(apiUrl).hostname), silenceMs }
+      const url = safeUrl(address, null, reach)
       // Only the host is ever named: the rest of a pre-signed address is as good as a password.
       const what = `the download from ${url.host}`
-      return withRetries(policy, what, () => attemptDownload(url, target, what, silenceMs))
+      return withRetries(policy, what, () => attemptDownload(url, target, what, reach))
     },
   }
+}
+
+/** How a download may go. */
+interface Reach {
+  /** Also to addresses that are not public. */
+  readonly anywhere: boolean
+  readonly silenceMs: number
 }
 
 async function attemptDownload(
   from: URL,
   target: DownloadTarget,
   what: string,
-  silenceMs: number,
+  reach: Reach,
 ): Promise<Attempt<DownloadedFile | { refused: number }>> {
   let url = from
   try {
     for (let redirects = 0; redirects <= DOWNLOAD_REDIRECTS_MAX; redirects += 1) {
-      const answer = await send({ method: 'GET', url, headers: {}, totalMs: null, silenceMs })
+      const answer = await send({
+        method: 'GET',
+        url,
+        headers: {},
+        totalMs: null,
+        silenceMs: reach.silenceMs,
+        publicOnly: !reach.anywhere,
+      })
       if (answer.status >= 200 && answer.status < 300) {
         return { done: await writeBody(answer, target) }
       }
       answer.dispose()
-      const next = redirectOf(answer, url)
+      const next = redirectOf(answer, url, reach)
       if (next === null) return judgeStatus(answer, what)
       url = next
     }
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === NOT_PUBLIC) {
+      throw strangeAddress(url, 'its name leads to an address that is not public')
+    }
     const failure = error instanceof Fault ? null : networkFailure(error)
     if (failure === null) throw error
     return { failed: failure.text }
@@ -115,10 +138,10 @@ async function attemptDownload(
   })
 }
 
-function redirectOf(answer: HttpAnswer, from: URL): URL | null {
+function redirectOf(answer: HttpAnswer, from: URL, reach: Reach): URL | null {
   const { location } = answer.headers
   const isRedirect = answer.status >= 300 && answer.status < 400 && location !== undefined
-  return isRedirect ? safeUrl(location, from) : null
+  return isRedirect ? safeUrl(location, from, reach) : null
 }
 
 function judgeStatus(answer: HttpAnswer, what: string): Attempt<{ refused: number }> {
@@ -133,12 +156,19 @@ function judgeStatus(answer: HttpAnswer, what: string): Attempt<{ refused: numbe
   })
 }
 
-function safeUrl(address: string, base: URL | null): URL {
+function safeUrl(address: string, base: URL | null, { anywhere }: Reach): URL {
   const given = base === null ? undefined : base.href
   const url = URL.canParse(address, given) ? new URL(address, given) : null
-  if (url !== null && isSafeUrl(url)) return url
-  throw new UnavailableFault(
-    `the provider points to ${url === null ? 'something that is no address' : `${url.protocol}//${url.host}`} for the file of a data export; https was expected`,
+  if (url === null || !isSafeUrl(url)) throw strangeAddress(url, 'https was expected')
+  if (!anywhere && (isLoopback(url.hostname) || !mayBePublic(url.hostname))) {
+    throw strangeAddress(url, 'that is not a public address')
+  }
+  return url
+}
+
+function strangeAddress(url: URL | null, why: string): UnavailableFault {
+  return new UnavailableFault(
+    `the provider points to ${url === null ? 'something that is no address' : `${url.protocol}//${url.host}`} for the file of a data export; ${why}`,
     { hint: 'Run the same command again; if it persists, report the message above.' },
   )
 }
@@ -156,7 +186,7 @@ export async function downloadExportCsv(
   let { csvUrl } = complete
   for (let round = 0; round < 2; round += 1) {
     if (csvUrl !== null) {
-      const outcome = await downloader.download(csvUrl, target)
+      const outcome = await downloader.download(csvUrl, target, client.baseUrl)
       if (!('refused' in outcome)) return outcome
     }
     if (round === 0) csvUrl = (await fetchDataExport(client, complete.id))?.csvUrl ?? null
@@ -164,7 +194,7 @@ export async function downloadExportCsv(
   const path = `${EXPORTS_PATH}/${encodeURIComponent(complete.id)}`
   const outcome = await client.download(path, { format: 'csv' }, target)
   if (!('elsewhere' in outcome)) return outcome
-  const last = await downloader.download(outcome.elsewhere.href, target)
+  const last = await downloader.download(outcome.elsewhere.href, target, client.baseUrl)
   if (!('refused' in last)) return last
   throw new UnavailableFault(
     `the file of data export ${complete.id} cannot be fetched: ${outcome.elsewhere.host} answered HTTP ${last.refused}`,

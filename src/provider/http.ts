@@ -6,6 +6,7 @@ import { Agent as HttpAgent, type IncomingHttpHeaders } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { got, RequestError } from 'got'
 import { UnavailableFault } from '../errors.ts'
+import { publicOnly } from './public-host.ts'
 
 /** The largest JSON answer that is read: a page of 100 rows is about 60 kB. */
 export const JSON_BYTES_MAX = 32 * 1024 * 1024
@@ -13,6 +14,10 @@ const FIRST_WAIT_MS = 250
 const WAIT_MS_MAX = 8_000
 /** A longer `Retry-After` is not waited for: the next run comes soon enough. */
 const RETRY_AFTER_MS_MAX = 30_000
+/** Requests under way together at most, whoever makes them. */
+const AT_ONCE_MAX = 8
+/** Requests after which one more may be under way again. */
+const SPEED_UP_AFTER = 200
 /** No further attempt is begun once waiting and trying took this long. */
 const BUDGET_MS = 40_000
 
@@ -33,6 +38,8 @@ export interface HttpRequest {
   readonly totalMs: number | null
   /** Limit for connecting, for the first byte of the answer and for each silence after it. */
   readonly silenceMs: number
+  /** Only where every address of the host is a public one. */
+  readonly publicOnly?: boolean
 }
 
 export interface HttpAnswer {
@@ -65,6 +72,7 @@ export async function send(request: HttpRequest): Promise<HttpAnswer> {
     headers: { 'user-agent': 'alma-reconcile', ...headers },
     ...(json === undefined ? {} : { json }),
     ...(method === 'POST' ? { agent: freshConnection } : {}),
+    ...(request.publicOnly === true ? { agent: publicOnly } : {}),
     throwHttpErrors: false,
     followRedirect: false,
     decompress: true,
@@ -202,6 +210,60 @@ export async function withRetries<T>(
   }
 }
 
+/** Lets some requests through at once: fewer after the server has said that they are too many. */
+export interface Gate {
+  /** @param hasWaited true for one that has already waited as long as the server asked for. */
+  run<T>(work: () => Promise<T>, hasWaited: boolean): Promise<T>
+  /**
+   * The server had too many requests.
+   * @param begunMs when the request was sent that it refused, by `performance.now()`.
+   * @param waitMs how long it asked to wait; none of the others is sent before that either.
+   */
+  slowDown(begunMs: number, waitMs: number): void
+}
+
+export function createGate(sleep: RetryPolicy['sleep']): Gate {
+  let limit = AT_ONCE_MAX
+  let underWay = 0
+  let servedSince = 0
+  let slowedMs = Number.NEGATIVE_INFINITY
+  let resumeMs = 0
+  const queue: (() => void)[] = []
+  const leave = (): void => {
+    underWay -= 1
+    servedSince += 1
+    if (servedSince >= SPEED_UP_AFTER && limit < AT_ONCE_MAX) {
+      limit += 1
+      servedSince = 0
+    }
+    while (underWay < limit && queue.length > 0) {
+      underWay += 1
+      queue.shift()?.()
+    }
+  }
+  return {
+    async run(work, hasWaited) {
+      if (underWay < limit) underWay += 1
+      else await new Promise<void>((enter) => queue.push(enter))
+      try {
+        const pauseMs = resumeMs - performance.now()
+        if (pauseMs > 0 && !hasWaited) await sleep(pauseMs)
+        return await work()
+      } finally {
+        leave()
+      }
+    },
+    slowDown(begunMs, waitMs) {
+      resumeMs = Math.max(resumeMs, performance.now() + Math.min(waitMs, RETRY_AFTER_MS_MAX))
+      // Requests that were under way together are refused together: that is one reason, not several.
+      if (begunMs <= slowedMs) return
+      slowedMs = performance.now()
+      limit = Math.max(1, Math.floor(Math.min(limit, underWay) / 2))
+      servedSince = 0
+    },
+  }
+}
+
 /** Doubles up to a limit; the random half keeps several clients from coming back in step. */
 function backOffMs(retries: number): number {
   const fullMs = Math.min(WAIT_MS_MAX, FIRST_WAIT_MS * 2 ** retries)
@@ -222,7 +284,7 @@ function unavailable(
 }
 
 /** True for the hosts on which plain `http:` stays on this machine. */
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }
 

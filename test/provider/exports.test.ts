@@ -155,7 +155,7 @@ describe('fetching the file', () => {
     ['no address at all', 'soon'],
   ])('%s is refused, the address not quoted in full', async (_, address) => {
     const fault: unknown = await downloader
-      .download(address, target())
+      .download(address, target(), 'http://127.0.0.1')
       .catch((error: unknown) => error)
     expect(fault).toBeInstanceOf(UnavailableFault)
     expect(String(fault)).not.toContain('secret')
@@ -163,14 +163,14 @@ describe('fetching the file', () => {
 
   test('a redirect to plain http is refused as well', async () => {
     const store = await server(text(302, '', { location: 'http://store.example/f' }))
-    await expect(downloader.download(`${store.url}/f`, target())).rejects.toThrow(
+    await expect(downloader.download(`${store.url}/f`, target(), store.url)).rejects.toThrow(
       'https was expected',
     )
   })
 
   test('redirects without end are given up', async () => {
     const store = await server(text(302, '', { location: '/f' }))
-    await expect(downloader.download(`${store.url}/f`, target())).rejects.toThrow(
+    await expect(downloader.download(`${store.url}/f`, target(), store.url)).rejects.toThrow(
       'more than 5 times',
     )
   })
