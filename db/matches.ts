@@ -1,5 +1,5 @@
 /** Matches that a written report has named: pinned until a fact contradicts them. */
-import { and, asc, eq, inArray, isNotNull, isNull } from 'drizzle-orm'
+import { and, asc, eq, gte, inArray, isNotNull, isNull } from 'drizzle-orm'
 import type { PinnedMatch, RevokedMatch } from '../src/domain/facts.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { MATCH_RULES, type Match, type MatchRule } from '../src/domain/reconciliation.ts'
@@ -12,19 +12,22 @@ export async function loadPinnedMatches(
   entities: readonly string[],
 ): Promise<PinnedMatch[]> {
   if (entities.length === 0) return []
-  const held = and(inArray(matches.entity, [...entities]), isNull(matches.revokedRunId))
-  const found = await db.select().from(matches).where(held).orderBy(asc(matches.id))
+  const ours = [...entities]
+  const found = await db
+    .select()
+    .from(matches)
+    .where(and(inArray(matches.entity, ours), isNull(matches.revokedRunId)))
+    .orderBy(asc(matches.id))
+  // Only matches that stand have items, so these need no join.
   const payouts = await db
     .select({ matchId: matchPayouts.matchId, payoutId: matchPayouts.payoutId })
     .from(matchPayouts)
-    .innerJoin(matches, eq(matches.id, matchPayouts.matchId))
-    .where(held)
+    .where(inArray(matchPayouts.entity, ours))
     .orderBy(asc(matchPayouts.payoutId))
   const entries = await db
     .select({ matchId: matchBankEntries.matchId, bankEntryId: matchBankEntries.bankEntryId })
     .from(matchBankEntries)
-    .innerJoin(matches, eq(matches.id, matchBankEntries.matchId))
-    .where(held)
+    .where(inArray(matchBankEntries.entity, ours))
     .orderBy(asc(matchBankEntries.bankEntryId))
   const payoutsOf = groupBy(payouts, ({ matchId }) => matchId)
   const entriesOf = groupBy(entries, ({ matchId }) => matchId)
@@ -80,9 +83,14 @@ export async function revokeMatches(
   revoked: readonly { readonly pin: PinnedMatch; readonly because: string }[],
 ): Promise<void> {
   for (const { pin, because } of revoked) {
+    const { entity } = pin
     const id = Number(pin.matchId)
-    await tx.delete(matchPayouts).where(eq(matchPayouts.matchId, id))
-    await tx.delete(matchBankEntries).where(eq(matchBankEntries.matchId, id))
+    await tx
+      .delete(matchPayouts)
+      .where(and(eq(matchPayouts.entity, entity), eq(matchPayouts.matchId, id)))
+    await tx
+      .delete(matchBankEntries)
+      .where(and(eq(matchBankEntries.entity, entity), eq(matchBankEntries.matchId, id)))
     await tx
       .update(matches)
       .set({
@@ -91,7 +99,7 @@ export async function revokeMatches(
         revokedPayoutIds: pin.payoutIds,
         revokedBankEntryIds: pin.bankEntryIds,
       })
-      .where(eq(matches.id, id))
+      .where(and(eq(matches.entity, entity), eq(matches.id, id)))
   }
 }
 
@@ -102,11 +110,22 @@ export async function pinMatches(
   period: string,
   fresh: readonly Match[],
 ): Promise<number> {
-  if (fresh.length === 0) return 0
+  for (const [entity, ofEntity] of groupBy(fresh, (match) => match.entity)) {
+    await pinOfEntity(tx, runId, { entity, period, fresh: ofEntity })
+  }
+  return fresh.length
+}
+
+/** Each entity by itself: its rows may lie on another server than those of the others. */
+async function pinOfEntity(
+  tx: Tx,
+  runId: number,
+  { entity, period, fresh }: { entity: string; period: string; fresh: readonly Match[] },
+): Promise<void> {
   const ids = await tx
     .insert(matches)
     .values(
-      fresh.map(({ entity, rule, evidence, competitors }) => ({
+      fresh.map(({ rule, evidence, competitors }) => ({
         entity,
         rule,
         evidence,
@@ -121,20 +140,29 @@ export async function pinMatches(
     if (id === undefined) throw new Error('the database did not return the ids of the new matches')
     return id
   }
-  const payouts = fresh.flatMap(({ entity, payoutIds }, position) =>
+  const payouts = fresh.flatMap(({ payoutIds }, position) =>
     payoutIds.map((payoutId) => ({ entity, payoutId, matchId: idOf(position) })),
   )
   const entries = fresh.flatMap(({ bankEntryIds }, position) =>
     bankEntryIds.map((bankEntryId) => ({
       bankEntryId: Number(bankEntryId),
+      entity,
       matchId: idOf(position),
     })),
   )
-  const stored =
-    (await bulkUpsert(tx, matchPayouts, payouts, { conflict: ['entity', 'payoutId'] })) +
-    (await bulkUpsert(tx, matchBankEntries, entries, { conflict: ['bankEntryId'] }))
-  if (stored !== payouts.length + entries.length) {
+  await bulkUpsert(tx, matchPayouts, payouts, { conflict: ['entity', 'payoutId'] })
+  await bulkUpsert(tx, matchBankEntries, entries, { conflict: ['bankEntryId'] })
+  // Looked up, because a Citus coordinator counts the rows that it was given, not those it stored.
+  const firstId = ids.reduce((least, { id }) => Math.min(least, id), idOf(0))
+  const storedPayouts = await tx.$count(
+    matchPayouts,
+    and(eq(matchPayouts.entity, entity), gte(matchPayouts.matchId, firstId)),
+  )
+  const storedEntries = await tx.$count(
+    matchBankEntries,
+    and(eq(matchBankEntries.entity, entity), gte(matchBankEntries.matchId, firstId)),
+  )
+  if (storedPayouts !== payouts.length || storedEntries !== entries.length) {
     throw new Error('a payout or bank entry of a new match is pinned to another match already')
   }
-  return fresh.length
 }

@@ -26,24 +26,12 @@ export async function startRun(db: DbOrTx, run: NewRun): Promise<number> {
 export async function finishRun(db: DbOrTx, runId: number, exitCode: number): Promise<void> {
   const finished = await db
     .update(runs)
-    .set({ finishedAt: sql`clock_timestamp()`, exitCode })
+    .set({ finishedAt: sql`statement_timestamp()`, exitCode })
     .where(and(eq(runs.id, runId), isNull(runs.finishedAt)))
     .returning({ id: runs.id })
   if (finished.length !== 1) {
     throw new Error(`run ${runId} cannot end: it was never begun, or has ended before`)
   }
-}
-
-/** What the latest run without an end is doing, as `reconcile 2024-W12`, if it began after `since`. */
-export async function runningSince(db: DbOrTx, since: string): Promise<string | null> {
-  const [row] = await db
-    .select({ command: runs.command, period: runs.period })
-    .from(runs)
-    .where(and(isNull(runs.finishedAt), sql`${runs.startedAt} >= ${since}::timestamptz`))
-    .orderBy(desc(runs.id))
-    .limit(1)
-  if (row === undefined) return null
-  return row.period === null ? row.command : `${row.command} ${row.period}`
 }
 
 /** A run as the record has it. */

@@ -1,8 +1,8 @@
 /** The places where real things are put together: the database of a command, and the small commands. */
 import { startRun, finishRun } from '../db/runs.ts'
 import type { Db } from '../db/client.ts'
-import { type OpenDatabase, openDatabase } from '../db/open.ts'
-import { withRunLock } from '../db/run-lock.ts'
+import { type OpenDatabase, openDatabase, openUnmigrated } from '../db/open.ts'
+import { type RunLock, type RunScope, withRunLock } from '../db/run-lock.ts'
 import { loadProfiles } from '../src/bank/profile-files.ts'
 import {
   AS_THE_FILE_SAYS,
@@ -21,9 +21,34 @@ import { importBankFiles } from './import-bank.ts'
 import { importJson, importText } from './print-import.ts'
 import { appVersion } from './version.ts'
 
-/** The command's database, migrated, given back when the command ends. */
-export function useDatabase(config: Config, io: CommandIo): Promise<OpenDatabase> {
-  const opening = openDatabase(config)
+/** An open database that tells the command's log of the run that began in it. */
+type CommandDatabase = OpenDatabase & { readonly runBegan?: (runId: number) => void }
+
+/**
+ * The command's database, migrated, given back when the command ends.
+ * @param workers how many entities are fetched at a time.
+ */
+export function useDatabase(
+  { databaseUrl, dataDir }: Config,
+  io: CommandIo,
+  workers = 1,
+): Promise<CommandDatabase> {
+  const opening = openDatabase({ databaseUrl, dataDir, workers })
+  return releasedInTheEnd(opening, io).then((opened) => ({
+    ...opened,
+    runBegan: (runId) => io.progress.runBegan?.(runId),
+  }))
+}
+
+/** The command's database as it is, whatever its schema. */
+export function useUnmigrated(
+  { databaseUrl, dataDir }: Config,
+  io: CommandIo,
+): Promise<OpenDatabase> {
+  return releasedInTheEnd(openUnmigrated({ databaseUrl, dataDir }), io)
+}
+
+function releasedInTheEnd(opening: Promise<OpenDatabase>, io: CommandIo): Promise<OpenDatabase> {
   // Registered before it is open: a command that is stopped meanwhile must not leave a server behind.
   io.onRelease(async () => {
     const opened = await opening.catch(() => null)
@@ -38,16 +63,28 @@ interface RunArgs {
   readonly asOf: Day | null
   /** Do everything, then undo it. */
   readonly dryRun: boolean
+  /** What no other run may use meanwhile; by default the whole database. */
+  readonly scope?: RunScope
+  /** Told what the run has to wait for. */
+  readonly onWait?: (text: string) => void
 }
 
+/** The work of a run; `assertAlone` is to be called before something that cannot be undone. */
+type RunWork = (
+  db: Db,
+  runId: number,
+  assertAlone: () => Promise<void>,
+  lock: RunLock,
+) => Promise<ExitCode>
+
 /**
- * A run that may write: alone in the database, recorded from its beginning to its end. A dry run
- * does all of it in one transaction that is rolled back.
+ * A run that may write: alone with what it is about, recorded from its beginning to its end. A dry
+ * run does all of it in one transaction that is rolled back.
  */
 export async function withRun(
-  { db, address }: OpenDatabase,
-  { command, period, asOf, dryRun }: RunArgs,
-  work: (db: Db, runId: number, assertAlone: () => Promise<void>) => Promise<ExitCode>,
+  { db, address, runBegan }: CommandDatabase,
+  { command, period, asOf, dryRun, ...held }: RunArgs,
+  work: RunWork,
 ): Promise<ExitCode> {
   const doing = period === null ? command : `${command} ${period}`
   return withRunLock(
@@ -55,11 +92,19 @@ export async function withRun(
     async (lock) => {
       const record = { command, period, asOf, appVersion: appVersion() }
       if (dryRun) {
-        return rolledBack(db, async (tx) => work(tx, await startRun(tx, record), lock.assertHeld))
+        // What it takes in is in the way of other runs until it is undone.
+        return lock.withCommon(() =>
+          rolledBack(db, async (tx) => {
+            const runId = await startRun(tx, record)
+            runBegan?.(runId)
+            return work(tx, runId, lock.assertHeld, lock)
+          }),
+        )
       }
       const runId = await startRun(db, record)
+      runBegan?.(runId)
       try {
-        const exitCode = await work(db, runId, lock.assertHeld)
+        const exitCode = await work(db, runId, lock.assertHeld, lock)
         await finishRun(db, runId, exitCode)
         return exitCode
       } catch (error) {
@@ -70,7 +115,7 @@ export async function withRun(
         throw error
       }
     },
-    { doing },
+    { doing, ...held },
   )
 }
 
@@ -100,7 +145,13 @@ export async function importBankCommand(
 ): Promise<ExitCode> {
   const reading = await readingOptions(config, flags)
   const opened = await useDatabase(config, io)
-  const args = { command: 'import-bank', period: null, asOf: null, dryRun: flags.dryRun }
+  const args = {
+    command: 'import-bank',
+    period: null,
+    asOf: null,
+    dryRun: flags.dryRun,
+    scope: 'common',
+  } as const
   return withRun(opened, args, async (db, runId) => {
     const imported = await importBankFiles(
       { db, progress: io.progress },

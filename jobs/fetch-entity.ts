@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '../db/client.ts'
+import { proveLedger } from '../db/proofs.ts'
 import { type Config, type EntityConfig, requireApiKey } from '../src/config.ts'
 import { addDays, type Day, parseDay, startOfDay } from '../src/domain/day.ts'
+import { VAT_RATE_PERCENT_DEFAULT } from '../src/domain/fee-contract.ts'
 import { type Period, periodInstants } from '../src/domain/period.ts'
-import { InputFault } from '../src/errors.ts'
+import { ControlTotalsFault, InputFault } from '../src/errors.ts'
+import { progressAbout } from '../src/progress.ts'
 import { createProviderClient } from '../src/provider/client.ts'
 import type { CommandIo } from './command.ts'
 import { type ExportFetch, fetchExport } from './fetch-export.ts'
@@ -36,7 +39,7 @@ export async function fetchEntity(
 ): Promise<EntityFetch> {
   const { config, entity, runId, period, asOf } = args
   const zone = config.businessTimeZone
-  const { progress } = io
+  const progress = progressAbout(io.progress, { entity: entity.name, period: period.label })
   const key = requireApiKey(entity)
   const client = createProviderClient({
     ...key,
@@ -81,7 +84,21 @@ export async function fetchEntity(
       wantPlans: entity.fees !== null,
     },
   )
+  await proveAhead(db, entity)
   return { ledger, export: exported }
+}
+
+/**
+ * Proves here what the report would prove otherwise: entities may be fetched side by side, reports are
+ * made one after the other. Whether the proofs tie is told where the report is made, for all entities.
+ */
+async function proveAhead(db: Db, { name, fees }: EntityConfig): Promise<void> {
+  const vatRatePercent = fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
+  try {
+    await proveLedger(db, { entity: name, fees, vatRatePercent, full: false })
+  } catch (error) {
+    if (!(error instanceof ControlTotalsFault)) throw error
+  }
 }
 
 /** A file that is not what was asked for does not stop the rest. A dry run archives nothing. */

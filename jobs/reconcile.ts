@@ -1,6 +1,6 @@
 /** One period, start to end: fetch, import, judge, write, remember. */
 import type { Db } from '../db/client.ts'
-import { findStandingClose } from '../db/closes.ts'
+import { findStandingClose, type StandingClose } from '../db/closes.ts'
 import { pinMatches, revokeMatches } from '../db/matches.ts'
 import {
   entitySetOf,
@@ -9,68 +9,29 @@ import {
   loadLastReported,
   recordReport,
 } from '../db/period-reports.ts'
+import type { RunLock } from '../db/run-lock.ts'
 import { reportTexts, writeBeside, writeReports, type WrittenReports } from '../reports/write.ts'
 import type { ReportRun } from '../reports/summary-json.ts'
-import { type Config, type EntityConfig, requireApiKey } from '../src/config.ts'
-import { type Day, dayOfInstant } from '../src/domain/day.ts'
+import type { Config, EntityConfig } from '../src/config.ts'
+import type { Day } from '../src/domain/day.ts'
 import type { Facts } from '../src/domain/facts.ts'
 import { floorNotes } from '../src/domain/ledger-floor.ts'
 import { periodInstants } from '../src/domain/period.ts'
 import { reconcile } from '../src/domain/reconcile.ts'
 import type { DiscrepancyRow, Reconciliation } from '../src/domain/reconciliation.ts'
-import {
-  ControlTotalsFault,
-  EXIT,
-  type ExitCode,
-  Fault,
-  InputFault,
-  UsageFault,
-} from '../src/errors.ts'
+import { ControlTotalsFault, EXIT, type ExitCode, Fault, InputFault } from '../src/errors.ts'
 import { loadBankFiles } from '../db/bank.ts'
+import { openSuspectNotes } from './bank-suspects.ts'
 import type { CommandIo, ReconcileFlags } from './command.ts'
 import { signedAgain } from './closed-report.ts'
-import { inboxReading, useDatabase, withRun } from './compose.ts'
+import { inboxReading } from './compose.ts'
 import { type EntityFetch, fetchEntity } from './fetch-entity.ts'
-import { gatherFacts } from './gather-facts.ts'
+import { judgeStored } from './gather-facts.ts'
 import { type BankImport, importBankFiles, suspectedNotes } from './import-bank.ts'
 import { fecFiles, makeJournal } from './make-journal.ts'
-import { dryRunText, resultJson, resultText } from './print-result.ts'
-import { mailReports, ofEntities } from './send-mail.ts'
+import { dryRunText, resultJson, resultLine, resultText } from './print-result.ts'
+import { lastMailsOf, mailReports, ofEntities } from './send-mail.ts'
 import { appVersion } from './version.ts'
-
-export async function reconcileCommand(
-  config: Config,
-  flags: ReconcileFlags,
-  io: CommandIo,
-): Promise<ExitCode> {
-  const asOf =
-    flags.asOf ?? dayOfInstant(Math.floor(io.now().getTime() / 1000), config.businessTimeZone)
-  const { period } = flags
-  if (period.first > asOf) {
-    throw new UsageFault(
-      `${period.label} begins on ${period.first}, after ${asOf}, the day that counts as today`,
-      {
-        hint: 'Name an earlier period, or a later day with --as-of.',
-      },
-    )
-  }
-  const entities = config.entities.filter(
-    ({ name }) => flags.entity === null || name === flags.entity,
-  )
-  // With one entity nothing can be done without its key; with several the others go on.
-  const [only] = entities
-  if (!flags.offline && entities.length === 1 && only !== undefined) requireApiKey(only)
-  if (flags.offline)
-    io.progress.note('Nothing is fetched: the report is about what is stored (--offline)')
-  const opened = await useDatabase(config, io)
-  return withRun(
-    opened,
-    { command: 'reconcile', period: period.label, asOf, dryRun: flags.dryRun },
-    async (db, runId, assertAlone) =>
-      (await reconcilePeriod(db, { config, flags, entities, asOf, runId, io, assertAlone }))
-        .exitCode,
-  )
-}
 
 export interface PeriodContext {
   readonly config: Config
@@ -80,6 +41,7 @@ export interface PeriodContext {
   readonly runId: number
   readonly io: CommandIo
   readonly assertAlone: () => Promise<void>
+  readonly lock: RunLock
   /** Mail even where nothing changed since the last one, as the summary of this day; null: only changes. */
   readonly summaryOf?: Day | null
 }
@@ -98,9 +60,24 @@ export interface PeriodOutcome {
 
 /** All of it for one period, within a run. */
 export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<PeriodOutcome> {
-  const { config, flags, asOf, runId, io } = context
-  const clock = stopwatch(io)
-  const imported = await importBankFiles(
+  const { lock, flags, entities } = context
+  const clock = stopwatch(context.io)
+  const imported = await lock.withCommon(() => importInbox(db, context))
+  clock.lap('import_bank')
+  const outcomes = new Map<string, FetchOutcome>()
+  for (const entity of flags.offline ? [] : entities) {
+    outcomes.set(entity.name, await fetchOrFault(db, context, entity))
+  }
+  clock.lap('fetch')
+  return lock.withCommon(() => reportPeriod(db, context, { imported, outcomes, clock }))
+}
+
+/** New bank files. */
+export async function importInbox(
+  db: Db,
+  { config, flags, runId, io }: PeriodContext,
+): Promise<BankImport> {
+  return importBankFiles(
     { db, progress: io.progress },
     {
       runId,
@@ -109,31 +86,90 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
       reading: await inboxReading(config),
     },
   )
-  clock.lap('import_bank')
-  const { fetched, reported, shortfalls } = await fetchEntities(db, context)
-  clock.lap('fetch')
+}
+
+/** What came of asking the provider for an entity. */
+export type FetchOutcome = EntityFetch | Fault
+
+/** Asks the provider for one entity. A fault is an outcome: with several entities the others go on. */
+export async function fetchOrFault(
+  db: Db,
+  { config, flags, asOf, runId, io }: PeriodContext,
+  entity: EntityConfig,
+): Promise<FetchOutcome> {
+  const { period, dryRun } = flags
+  try {
+    return await fetchEntity(db, { config, entity, runId, period, asOf, dryRun }, io)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return error
+  }
+}
+
+/** What a report is made of, besides what is stored. */
+export interface ReportInputs {
+  readonly imported: BankImport
+  /** By entity. */
+  readonly outcomes: ReadonlyMap<string, FetchOutcome>
+  readonly clock: Stopwatch
+}
+
+/**
+ * Judges what is stored, writes the report, remembers and mails it; to be called while nobody else
+ * does (`RunLock.withCommon`).
+ */
+export async function reportPeriod(
+  db: Db,
+  context: PeriodContext,
+  inputs: ReportInputs,
+): Promise<PeriodOutcome> {
+  const close = await findStandingClose(db, context.flags.period.label)
+  // A signed report is of all its entities, whichever of them this run asked the provider about.
+  return context.lock.withEntities(close?.entities ?? [], () =>
+    reportHeld(db, context, close, inputs),
+  )
+}
+
+/** An account of no entity belongs to all; one of an entity that is left out does not. */
+function ownsOrShares(
+  { entities }: PeriodContext['config'],
+  subject: readonly EntityConfig[],
+  account: string,
+): boolean {
+  return !entities.some((entity) => !subject.includes(entity) && entity.ibans.includes(account))
+}
+
+async function reportHeld(
+  db: Db,
+  context: PeriodContext,
+  close: StandingClose | null,
+  { imported, outcomes, clock }: ReportInputs,
+): Promise<PeriodOutcome> {
+  const { config, flags, asOf, runId, io } = context
+  const { fetched, reported, shortfalls, absent } = weighOutcomes(context, outcomes)
   shortfalls.push(...rejectedFiles(imported))
-  const close = await findStandingClose(db, flags.period.label)
-  // What was signed is of all its entities, whichever of them this run asked the provider about.
   const subject =
     close === null ? reported : config.entities.filter(({ name }) => close.entities.includes(name))
-  const facts = await gatherFacts(db, { config, entities: subject, period: flags.period, asOf })
-  clock.lap('gather')
-  const today = reconcile(facts)
+  const wanted = { config, entities: subject, period: flags.period, asOf, full: flags.full }
+  const { facts, reconciliation: today } = await judgeStored(db, wanted, () => clock.lap('gather'))
   clock.lap('judge')
   const signed =
     close === null ? null : await signedAgain(db, close, today, config.businessTimeZone)
   const reconciliation = signed?.reconciliation ?? today
   const forJournal = { config, entities: subject }
   const journal = await makeJournal(db, forJournal, facts, reconciliation.bookedLines)
-  for (const note of journal.notes) io.progress.note(note)
+  for (const note of journal.notes) io.progress.note(note, 'warn')
   clock.lap('journal')
   refuseIfNotTied([...reconciliation.controlFaults, ...journal.controlFaults])
   const entitySet = entitySetOf(subject.map(({ name }) => name))
   const missing = missingInputs(facts, fetched, context)
   const notes = [
     ...shortfalls.map(({ note }) => note),
-    ...suspectedNotes(imported.suspected),
+    // Of a dry run nothing stays stored, so what it found is not among the stored ones.
+    ...(flags.dryRun ? suspectedNotes(imported.suspected) : []),
+    ...(await openSuspectNotes(db, { ...flags.period, asOf }, (account) =>
+      ownsOrShares(config, subject, account),
+    )),
     ...missing,
     ...floorNotes(facts.entities, facts.policy),
     ...today.brokenDecisions,
@@ -150,11 +186,20 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
   }
   await context.assertAlone()
   const dir = flags.out ?? config.reportsDir
+  const toldNotes = [...notes, ...journal.notes]
+  const mailed = {
+    reconciliation,
+    notes: toldNotes,
+    entities: subject,
+    summaryOf: context.summaryOf ?? null,
+  }
+  const lastMails = await lastMailsOf(db, mailed)
   const report = {
+    lastMails,
     reconciliation,
     journal,
     dialect: config.csvDialect,
-    run: await describeRun(db, context, { facts, fetched, notes, timings: clock.laps }),
+    run: await describeRun(db, context, { facts, fetched, notes: toldNotes, timings: clock.laps }),
   }
   const written =
     (await signed?.write(dir)) ??
@@ -164,7 +209,10 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
       previousManifestSha256: await findPreviousManifest(db, entitySet),
     }))
   if (flags.fec && signed === null) {
-    await writeBeside(written.dir, fecFiles(forJournal, facts, journal))
+    const fec = fecFiles(forJournal, facts, journal)
+    await writeBeside(written.dir, fec.files)
+    for (const note of fec.notes) io.progress.note(note, 'warn')
+    notes.push(...fec.notes)
   } else if (flags.fec) {
     io.progress.note(
       `--fec: nothing was written, because ${flags.period.label} is closed and its journal is signed`,
@@ -182,24 +230,25 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
       ? resultJson(reconciliation, written, notes)
       : resultText(reconciliation, written, notes),
   )
+  for (const note of notes) io.progress.keep?.(note, 'warn')
+  io.progress.keep?.(resultLine(reconciliation, shortfalls.length + missing.length > 0))
   if (flags.mail) {
     await context.assertAlone()
     const unsent = await mailReports(
       db,
       {
+        ...mailed,
         config,
         runId,
-        reconciliation,
-        notes,
         isIncomplete: shortfalls.length + missing.length > 0,
-        entities: subject,
+        absent: absent.filter(({ entity }) => !subject.includes(entity)),
         textsFor: (names) => textsAbout(report, names),
-        summaryOf: context.summaryOf ?? null,
+        lastMails,
       },
       io.progress,
     )
     for (const fault of unsent) {
-      io.progress.note(fault.message)
+      io.progress.note(fault.message, 'warn')
       shortfalls.push({ note: fault.message, exitCode: fault.exitCode })
     }
   }
@@ -222,15 +271,25 @@ function textsAbout(
       vat: report.journal.vat.filter(({ entity }) => names.includes(entity)),
     },
     run: { ...report.run, entities: entities.filter((name) => names.includes(name)) },
+    lastMails: (report.lastMails ?? []).filter((last) =>
+      last.entities.some((name) => names.includes(name)),
+    ),
   })
 }
 
-function stopwatch({ now }: CommandIo) {
+export interface Stopwatch {
+  /** Milliseconds by name. */
+  readonly laps: Readonly<Record<string, number>>
+  /** Ends a lap and begins the next. */
+  lap(name: string): void
+}
+
+export function stopwatch({ now }: CommandIo): Stopwatch {
   const laps: Record<string, number> = {}
   let since = now().getTime()
   return {
     laps,
-    lap: (name: string): void => {
+    lap: (name) => {
       const at = now().getTime()
       laps[name] = at - since
       since = at
@@ -238,40 +297,41 @@ function stopwatch({ now }: CommandIo) {
   }
 }
 
-/** Asks the provider for each entity. One that fails among several is left out and told of. */
-async function fetchEntities(db: Db, context: PeriodContext) {
-  const { config, flags, entities, asOf, runId, io } = context
+/** Who is reported, and what is missing. One that failed among several is left out and told of. */
+function weighOutcomes(
+  { flags, entities, io }: PeriodContext,
+  outcomes: ReadonlyMap<string, FetchOutcome>,
+) {
   const fetched = new Map<string, EntityFetch>()
   const reported: EntityConfig[] = []
   const shortfalls: Shortfall[] = []
-  if (flags.offline) return { fetched, reported: [...entities], shortfalls }
+  const absent: { readonly entity: EntityConfig; readonly note: string }[] = []
+  if (flags.offline) return { fetched, reported: [...entities], shortfalls, absent }
   const faults: Fault[] = []
   for (const entity of entities) {
-    try {
-      const { period, dryRun } = flags
-      const outcome = await fetchEntity(db, { config, entity, runId, period, asOf, dryRun }, io)
-      fetched.set(entity.name, outcome)
-      reported.push(entity)
-      if (outcome.export instanceof InputFault) {
-        shortfalls.push({
-          note: `The accounting export of ${entity.name} was rejected, so the ledger was not compared with it: ${outcome.export.message}`,
-          exitCode: outcome.export.exitCode,
-        })
-      }
-    } catch (error) {
-      if (entities.length === 1 || !(error instanceof Fault)) throw error
-      faults.push(error)
-      io.progress.note(`${entity.name}: ${error.message}`)
+    const outcome = outcomes.get(entity.name)
+    if (outcome === undefined) throw new Error(`nothing is known of the fetching of ${entity.name}`)
+    if (outcome instanceof Fault) {
+      faults.push(outcome)
+      if (entities.length > 1) io.progress.note(`${entity.name}: ${outcome.message}`, 'warn')
+      const note = `${entity.name} is missing from this report: ${outcome.message}`
+      absent.push({ entity, note })
+      shortfalls.push({ note, exitCode: outcome.exitCode })
+      continue
+    }
+    fetched.set(entity.name, outcome)
+    reported.push(entity)
+    if (outcome.export instanceof InputFault) {
       shortfalls.push({
-        note: `${entity.name} is missing from this report: ${error.message}`,
-        exitCode: error.exitCode,
+        note: `The accounting export of ${entity.name} was rejected, so the ledger was not compared with it: ${outcome.export.message}`,
+        exitCode: outcome.export.exitCode,
       })
     }
   }
   // A report about nobody would only take the place of one that says something.
   const [worst] = faults.toSorted((a, b) => a.exitCode - b.exitCode)
   if (worst !== undefined && reported.length === 0) throw worst
-  return { fetched, reported, shortfalls }
+  return { fetched, reported, shortfalls, absent }
 }
 
 function rejectedFiles({ rejected }: BankImport): Shortfall[] {
@@ -286,7 +346,7 @@ function refuseIfNotTied(controlFaults: readonly string[]): void {
   throw new ControlTotalsFault(
     `the control totals do not tie, so no report was written:\n  ${controlFaults.join('\n  ')}`,
     {
-      hint: 'This is a fault of the program or of the stored data, not of the provider. Everything fetched is kept; please report it with these lines.',
+      hint: 'This is a fault of the program or of the stored data, not of the provider. Everything fetched is kept. Run it once more with --full, which proves everything anew; if it still does not tie, please report it with these lines.',
     },
   )
 }

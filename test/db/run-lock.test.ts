@@ -148,6 +148,132 @@ describe('the run lock', () => {
   })
 })
 
+describe('locks of entities', () => {
+  const over = (...entities: string[]) => ({ scope: { entities }, waitMs: 0 }) as const
+  const nothing = (): Promise<void> => Promise.resolve()
+
+  test('keep runs over the same entity apart, and let others go on', async () => {
+    await withRunLock(
+      database.address,
+      async () => {
+        expect(await faultOf(withRunLock(database.address, nothing, over('south')))).toBe(
+          'no fault',
+        )
+        const refused = await faultOf(
+          withRunLock(database.address, nothing, over('south', 'north')),
+        )
+        expect(refused).toBeInstanceOf(LockedFault)
+        expect(refused).toHaveProperty(
+          'message',
+          expect.stringMatching(
+            /^another run holds the lock of the .* \(entity north\): reconcile 2024-W12, since/,
+          ),
+        )
+      },
+      { ...over('north'), doing: 'reconcile 2024-W12' },
+    )
+  })
+
+  test('two runs that name the same ones in another order do not wait for each other', async () => {
+    const work = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 200))
+    const outcomes = await Promise.all(
+      [
+        ['north', 'south'],
+        ['south', 'north'],
+      ].map((entities) => faultOf(withRunLock(database.address, work, { scope: { entities } }))),
+    )
+    expect(outcomes).toEqual(['no fault', 'no fault'])
+  })
+
+  test('a run over the whole database is alone', async () => {
+    await withRunLock(
+      database.address,
+      async () => {
+        expect(await faultOf(withRunLock(database.address, nothing, { waitMs: 0 }))).toBeInstanceOf(
+          LockedFault,
+        )
+      },
+      over('north'),
+    )
+    await withRunLock(database.address, async () => {
+      expect(await faultOf(withRunLock(database.address, nothing, over('north')))).toBeInstanceOf(
+        LockedFault,
+      )
+    })
+  })
+
+  test('what entities have in common is one run’s at a time; the others wait for their turn', async () => {
+    const order: string[] = []
+    const turn = (name: string): Promise<void> =>
+      withRunLock(
+        database.address,
+        ({ withCommon }) =>
+          withCommon(async () => {
+            order.push(`${name} begins`)
+            // Nested, as a report within a longer turn is.
+            await withCommon(() => new Promise((resolve) => setTimeout(resolve, 60)))
+            order.push(`${name} ends`)
+          }),
+        over(name),
+      )
+    await Promise.all(['north', 'south', 'west'].map(turn))
+    expect(order).toHaveLength(6)
+    for (const [at, said] of order.entries()) {
+      if (at % 2 === 1) expect(said).toBe(order[at - 1]?.replace('begins', 'ends'))
+    }
+  })
+
+  test('a turn that does not come is told of first, and refused in the end', async () => {
+    const told: string[] = []
+    await withRunLock(
+      database.address,
+      async () => {
+        const refused = await faultOf(
+          withRunLock(database.address, ({ withCommon }) => withCommon(nothing), {
+            ...over('north'),
+            commonWaitMs: 2_500,
+            onWait: (text) => told.push(text),
+          }),
+        )
+        expect(refused).toBeInstanceOf(LockedFault)
+      },
+      { scope: 'common', doing: 'import-bank' },
+    )
+    expect(told).toEqual([
+      expect.stringMatching(/^waiting for another run .*\(import-bank, since .* UTC/),
+    ])
+  })
+
+  test('an entity that another run lets go of can be taken', async () => {
+    await withRunLock(
+      database.address,
+      (first) =>
+        withRunLock(
+          database.address,
+          async (second) => {
+            expect(await first.tryTake('entity north')).toBe(true)
+            expect(await second.tryTake('entity north')).toBe(false)
+            expect(
+              await faultOf(second.withEntities(['east', 'north'], nothing, 0)),
+            ).toBeInstanceOf(LockedFault)
+            // What it had got before it was refused is free again.
+            expect(await first.tryTake('entity east')).toBe(true)
+            await first.letGo('entity north')
+            const held = await second.withEntities(
+              ['north'],
+              () => first.tryTake('entity north'),
+              0,
+            )
+            expect(held).toBe(false)
+            expect(await first.tryTake('entity north')).toBe(true)
+          },
+          over(),
+        ),
+      over(),
+    )
+  })
+})
+
 async function cutLockSessions({ db }: TestDatabase): Promise<void> {
   const [row] = await db.execute<{ cut: number }>(
     sql`select count(pg_terminate_backend(pid))::int as cut from pg_locks
