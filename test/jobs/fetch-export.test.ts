@@ -42,7 +42,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await sandbox.close()
   await rm(dataDir, { recursive: true })
-  await database.db.execute(sql`truncate runs cascade`)
+  await database.db.execute(sql`truncate runs, export_lines cascade`)
   await database.db.delete(ledgerRanges)
 })
 
