@@ -42,7 +42,17 @@ describe('sent to Postgres', () => {
   afterAll(() => database.drop())
 
   const read = async () =>
-    database.db.execute(sql`select words, amount::text as amount, facts from cells order by id`)
+    database.db.execute(sql`select words, amount::text as amount from cells order by id`)
+
+  // The server compares the JSON: V8 13.6 (Node 24) reads keys that begin with an escape wrongly
+  // (nodejs/node#63785), and it is not V8 that is asked here.
+  const changedFacts = async (given: readonly object[]) => [
+    ...(await database.db.execute(sql`
+      select cells.facts::text as stored, given.facts::text as sent
+      from jsonb_array_elements(${JSON.stringify(given)}::text::jsonb) with ordinality as given (facts, place)
+      full join cells on cells.id = given.place - 1
+      where cells.facts is distinct from given.facts`)),
+  ]
 
   test('any text, amount and JSON comes back as it was', async () => {
     const text = fc.oneof(
@@ -64,12 +74,9 @@ describe('sent to Postgres', () => {
           )
           await copyFrom(tx, sql`copy cells from stdin`, lines)
         })
-        const expected = rows.map(({ words, amount, facts }) => ({
-          words,
-          amount: amount.toString(),
-          facts: { ...facts },
-        }))
+        const expected = rows.map(({ words, amount }) => ({ words, amount: amount.toString() }))
         expect([...(await read())]).toEqual(expected)
+        expect(await changedFacts(rows.map(({ facts }) => facts))).toEqual([])
       }),
       { numRuns: 60 },
     )
