@@ -21,6 +21,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { z } from 'zod'
 import { UnavailableFault } from '../src/errors.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import { errorCode } from './os-errors.ts'
 
 /** A Postgres installation that can be run: `bin`, `lib` and `share` lie below `root`. */
@@ -140,7 +141,7 @@ async function mirrorOf(native: string, dataDir: string): Promise<string> {
   const identity = createHash('sha256').update(native).digest('hex').slice(0, 12)
   const root = path.join(dataDir, `postgres-binaries-${identity}`)
   if ((await stat(root).catch(() => null)) !== null) return root
-  await mkdir(dataDir, { recursive: true })
+  await makeFolder(dataDir)
   const made = await mkdtemp(`${root}.new-`)
   await chmod(made, 0o755)
   for (const folder of ['bin', 'lib']) await mkdir(path.join(made, folder))

@@ -12,7 +12,6 @@ import { randomBytes } from 'node:crypto'
 import {
   chmod,
   link,
-  mkdir,
   mkdtemp,
   open,
   readdir,
@@ -30,6 +29,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { sql } from 'drizzle-orm'
 import { ConfigurationFault, UnavailableFault } from '../src/errors.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import { advisoryKey } from './advisory-locks.ts'
 import { APPLICATION_NAME, type DatabaseAddress, openSession, type Session } from './client.ts'
 import { chooseLauncher, type Launcher } from './embedded-account.ts'
@@ -157,7 +157,7 @@ interface Place {
 
 async function placeOf(dataDir: string): Promise<Place> {
   try {
-    await mkdir(dataDir, { recursive: true })
+    await makeFolder(dataDir)
     const real = await realpath(dataDir)
     return {
       dataDir: real,

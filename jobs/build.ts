@@ -1,8 +1,9 @@
 /** Makes JavaScript of the program, for `jobs/start.js`. */
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { makeFolder } from '../src/make-folder.ts'
 
 export interface BuildArgs {
   /** Absolute: the checkout. */
@@ -24,7 +25,7 @@ export async function keepBuild(args: BuildArgs): Promise<void> {
   const { folder } = args
   let made: string | null = null
   try {
-    await mkdir(path.dirname(folder), { recursive: true })
+    await makeFolder(path.dirname(folder))
     made = await mkdtemp(`${folder}.new-`)
     for (const { path: file, contents } of (await build(args, made)).outputFiles) {
       // On the disk before its name: after a power cut a build is whole or not there.

@@ -4,9 +4,10 @@
  * week 2024-W12 on the embedded Postgres. Its data live apart, under `var/demo`.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { EXIT } from '../src/errors.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import { writeBankFiles } from '../src/sandbox/bank-files.ts'
 import { type Planted, plantDemo } from '../src/sandbox/plant.ts'
 import { startSandbox } from '../src/sandbox/server.ts'
@@ -60,7 +61,7 @@ async function forgetOtherWorld(dataDir: string, world: SandboxWorld): Promise<v
   const kept = await readFile(marker, 'utf8').catch(() => null)
   if (kept === fingerprint) return
   await rm(dataDir, { recursive: true, force: true })
-  await mkdir(dataDir, { recursive: true })
+  await makeFolder(dataDir)
   await writeFile(marker, fingerprint)
 }
 

@@ -10,6 +10,7 @@ const NOT_ALLOWED = new Set([
   'EISDIR',
   'EEXIST',
   'ENAMETOOLONG',
+  'ELOOP',
 ])
 const NOT_NOW = new Set(['ENOSPC', 'EDQUOT', 'EBUSY', 'EMFILE', 'ENFILE', 'EIO', 'ESTALE'])
 
@@ -17,10 +18,11 @@ const NOT_NOW = new Set(['ENOSPC', 'EDQUOT', 'EBUSY', 'EMFILE', 'ENFILE', 'EIO',
 function asFault(error: unknown): Fault | null {
   if (error instanceof Fault) return error
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return null
-  const { code } = error
+  const { code, syscall } = error
   const path = 'path' in error && typeof error.path === 'string' ? error.path : 'a file'
   if (typeof code !== 'string') return null
-  if (NOT_ALLOWED.has(code)) {
+  // A folder that cannot be made although the one above it is there, as under /proc.
+  if (NOT_ALLOWED.has(code) || (code === 'ENOENT' && syscall === 'mkdir')) {
     return new ConfigurationFault(`${path} cannot be used (${code})`, {
       hint: 'Check the path and the rights of this account on it; DATA_DIR, REPORTS_DIR and BANK_INBOX say where files go and come from.',
     })

@@ -4,7 +4,7 @@
  * is killed or gives up waiting costs the provider no second export.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { lastLedgerChange } from '../db/balance-transactions.ts'
 import type { Db } from '../db/client.ts'
@@ -20,6 +20,7 @@ import {
 } from '../db/data-exports.ts'
 import { dayOfInstant, type EpochSeconds, startOfDay, wallClock } from '../src/domain/day.ts'
 import { InputFault, UnavailableFault } from '../src/errors.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import type { Progress } from '../src/progress.ts'
 import { type ProviderClient, RefusedRequest } from '../src/provider/client.ts'
 import { type ExportLine, readExportFile } from '../src/provider/export-file.ts'
@@ -194,7 +195,7 @@ async function complete(
   const path = join(args.dataDir, archivedAs)
   const downloaded = `${path}.part`
   const kept = `${path}.kept`
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   try {
     const target = { path: downloaded, bytesMax: FILE_BYTES_MAX }
     const { client, downloader = createDownloader() } = deps

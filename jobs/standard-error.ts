@@ -1,8 +1,9 @@
 /** What goes to standard error, and into the log file: for people, or for machines. */
-import { mkdirSync, openSync, writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { loadEnvironment } from '../src/environment.ts'
 import { ConfigurationFault } from '../src/errors.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import type { Environment } from '../src/setting-reader.ts'
 import { createProgress } from '../src/terminal-progress.ts'
 import { failureText } from './fault-text.ts'
@@ -36,7 +37,7 @@ export async function openTeller({ cwd, env, command, stream }: TellerOptions): 
   if (!isJson && path === null) return forPeople()
   // Only who wants a log waits for the library to be loaded.
   const { bothProgresses, createLog } = await import('../src/log.ts')
-  const file = path === null ? null : openLogFile(resolve(cwd, path))
+  const file = path === null ? null : await openLogFile(resolve(cwd, path))
   const log = createLog({
     write: (line) => {
       if (isJson) stream.write(line)
@@ -78,9 +79,9 @@ function textOf(settings: Environment, name: string): string | null {
 }
 
 /** For this account only: a log tells of sales. */
-function openLogFile(path: string): number {
+async function openLogFile(path: string): Promise<number> {
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     return openSync(path, 'a', 0o600)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code'

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
+import { makeFolder } from '../src/make-folder.ts'
 import type { LastMail } from './changes.ts'
 import type { CsvDialect } from './csv.ts'
 import { discrepanciesCsv } from './discrepancies.ts'
@@ -163,7 +164,7 @@ const TEMPORARY = /^\.[\w-]+\.(csv|html|json|txt)\.[0-9a-f-]{36}\.tmp$/
 
 /** All files under temporary names first, then renamed in order, so that little can fail between. */
 async function writeAll(dir: string, texts: readonly (readonly [string, string])[]): Promise<void> {
-  await mkdir(dir, { recursive: true })
+  await makeFolder(dir)
   const temporary = texts.map(([name]) => join(dir, `.${name}.${randomUUID()}.tmp`))
   try {
     for (const [index, [, text]] of texts.entries()) {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'csv-stringify/sync'
 import {
@@ -12,6 +12,7 @@ import {
 } from '../domain/day.ts'
 import { weekOf } from '../domain/period.ts'
 import { isBusinessDay } from '../domain/target-calendar.ts'
+import { makeFolder } from '../make-folder.ts'
 import type { BankLine, SandboxBankAccount, SandboxWorld } from './model.ts'
 import { currencyOf, decimal, escapeXml, type SandboxStatement } from './statement.ts'
 import { writeBnpParibasCsv, writeQontoCsv } from './write-bank-csv.ts'
@@ -330,7 +331,7 @@ export async function writeBankFiles(
   dir: string,
   { format }: { readonly format?: BankFormat } = {},
 ): Promise<string[]> {
-  await mkdir(dir, { recursive: true })
+  await makeFolder(dir)
   const paths: string[] = []
   for (const { account, file } of bankFilesOf(world, format)) {
     const path = join(dir, file.name)

@@ -106,16 +106,18 @@ describe('a command that fails', () => {
   })
 
   test.each([
-    ['EACCES', 3],
-    ['ENOTDIR', 3],
-    ['ENOSPC', 4],
-    ['EBUSY', 4],
-    ['EUNKNOWN', 1],
-  ])('in the file system with %s: exit %i', async (code, exitCode) => {
+    ['EACCES', 'open', 3],
+    ['ENOTDIR', 'open', 3],
+    ['ENOENT', 'mkdir', 3],
+    ['ENOENT', 'open', 1],
+    ['ENOSPC', 'open', 4],
+    ['EBUSY', 'open', 4],
+    ['EUNKNOWN', 'open', 1],
+  ])('in the file system with %s of %s: exit %i', async (code, syscall, exitCode) => {
     const { io, events } = watched()
-    const error = Object.assign(new Error(`${code}: open '/data/x'`), {
+    const error = Object.assign(new Error(`${code}: ${syscall} '/data/x'`), {
       code,
-      syscall: 'open',
+      syscall,
       path: '/data/x',
     })
     expect(await runCommand(io, plain, () => Promise.reject(error))).toBe(exitCode)
