@@ -38,6 +38,11 @@ export const DISTRIBUTED: readonly PgTable[] = [
   schema.refundFamilies,
   schema.exportProofs,
   schema.exportPairs,
+  schema.periodMetrics,
+  schema.providerEvents,
+  schema.planSnapshots,
+  schema.planChecks,
+  schema.doubtfulSales,
 ]
 
 /**

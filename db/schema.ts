@@ -896,3 +896,126 @@ export const exportPairs = pgTable(
     }),
   ],
 )
+
+// How each period went, for `metrics` and the page (`src/domain/metrics.ts`).
+
+/** Metrics of a period as its report was written last; what each means stands at `PeriodMetrics`. */
+export const periodMetrics = pgTable(
+  'period_metrics',
+  {
+    entity: key().notNull(),
+    period: key().notNull(),
+    currency: key().notNull(),
+    /** `week`, `month` or `range`: only periods of one span are shown side by side. */
+    span: key().notNull(),
+    firstDay: date({ mode: 'string' }).notNull(),
+    lastDay: date({ mode: 'string' }).notNull(),
+    asOf: date({ mode: 'string' }).notNull(),
+    runId: runId().notNull(),
+    payouts: integer().notNull(),
+    matchedByRule: integer().notNull(),
+    matchedByDecision: integer().notNull(),
+    inTransit: integer().notNull(),
+    inDiscrepancy: integer().notNull(),
+    medianDaysToClear: integer(),
+    worstDaysToClear: integer(),
+    oldestOpenSince: date({ mode: 'string' }),
+    oldestOpenDays: integer(),
+    oldestOpenId: text(),
+    residualMinor: minor().notNull(),
+    lateDeposits: integer().notNull(),
+    corrections: integer().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.period, table.currency] }),
+    index().on(table.entity, table.span, table.lastDay),
+    check('period_metrics_span', sql`${table.span} in ('week', 'month', 'range')`),
+    check('period_metrics_days', sql`${table.firstDay} <= ${table.lastDay}`),
+    check(
+      'period_metrics_payouts',
+      sql`${table.payouts} = ${table.matchedByRule} + ${table.matchedByDecision} + ${table.inTransit} + ${table.inDiscrepancy}`,
+    ),
+  ],
+)
+
+// What the provider told by itself (`npm run listen`): hints where to look, and no fact of a report.
+
+/** Notifications whose signature was right, once each; nothing of their content but the payment's id. */
+export const providerEvents = pgTable(
+  'provider_events',
+  {
+    /** Whose key the notification was signed with; of a key that entities share, each of them has it. */
+    entity: key().notNull(),
+    /**
+     * The same for whatever is a repetition: the payment of an IPN (until a run has followed it), the
+     * SHA-256 of a webhook's body.
+     */
+    eventKey: key().notNull(),
+    /** In the order in which they came. */
+    eventNumber: bigint({ mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    source: key().notNull(),
+    /** `payment.captured` and the like as the provider names it, known or not; `ipn`. */
+    type: key().notNull(),
+    paymentId: key(),
+    receivedAt: momentNow(),
+    /** The run that has looked where it points to since; null: none has yet. */
+    takenRunId: runId(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.entity, table.eventKey] }),
+    index().on(table.entity, table.eventNumber),
+    index('provider_events_waiting')
+      .on(table.entity, table.paymentId)
+      .where(sql`${table.takenRunId} is null`),
+    check('provider_events_source', sql`${table.source} in ('ipn', 'webhook')`),
+  ],
+)
+
+// What the provider said of an account's payment plans (`src/domain/plans.ts`).
+
+/** A plan of a snapshot as it is stored: amounts in minor units, null where nothing was said. */
+export interface StoredPlanOffer {
+  readonly plan: string
+  readonly offered: boolean
+  readonly minimum: number | null
+  readonly maximum: number | null
+  readonly reasons: readonly string[]
+  /** The provider's price, in basis points and minor units. */
+  readonly price: { readonly basisPoints: number; readonly fixed: number } | null
+}
+
+/** One a day and account on which the provider was asked, whether it told or not; never changed. */
+export const planSnapshots = pgTable(
+  'plan_snapshots',
+  {
+    entity: key().notNull(),
+    /** The day that counted as today. */
+    day: date({ mode: 'string' }).notNull(),
+    runId: runId().notNull(),
+    askedAt: momentNow(),
+    /** Why nothing was learnt; null: the provider answered. */
+    trouble: text(),
+    offers: jsonb().$type<readonly StoredPlanOffer[]>().notNull(),
+    /** Names of the plans that were asked for. */
+    asked: jsonb().$type<readonly string[]>().notNull(),
+    remarks: jsonb().$type<readonly string[]>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entity, table.day] })],
+)
+
+/** How far sales were held against the snapshots; no source, as with the proofs. */
+export const planChecks = pgTable('plan_checks', {
+  entity: key().primaryKey(),
+  /** Up to which batch (`ledger_proofs.changed_number`), and which day of the snapshots. */
+  changedNumber: bigint({ mode: 'number' }).notNull(),
+  untilDay: date({ mode: 'string' }).notNull(),
+  /** Hash of the snapshots until then and of what else it rests on. */
+  basis: key().notNull(),
+})
+
+/** Sales that the snapshots contradict; the core has the last word. */
+export const doubtfulSales = pgTable(
+  'doubtful_sales',
+  { entity: key().notNull(), id: key().notNull() },
+  (table) => [primaryKey({ columns: [table.entity, table.id] })],
+)

@@ -1,5 +1,7 @@
 -- Two accounts in place of one: alma_owner owns the tables and migrates them, alma_job works with
--- them every night and can do nothing else. Run this in the job's database as its administrator:
+-- them every night and can do nothing else; alma_reader is a role that only looks, for assistants;
+-- alma_listen only adds notifications.
+-- Run this in the job's database as its administrator:
 --
 --   psql -d alma -f deploy/least-rights.sql
 --   psql -d alma -c '\password alma_owner' -c '\password alma_job'
@@ -75,6 +77,7 @@ begin
       'decision_payouts',
       'decisions',
       'period_reports',
+      'plan_snapshots',
       'reported_discrepancies',
       'signed_balance_transactions',
       'signed_files'
@@ -101,6 +104,49 @@ begin
   loop
     execute format('revoke delete on %s from alma_job', found);
   end loop;
+end
+$$;
+
+-- What `npm run mcp` reads with MCP_DATABASE_ROLE=alma_reader: no raw payload, no mail address, and
+-- nothing to write. The job's account may take its place, so that one connection serves both.
+do $$
+declare
+  found record;
+begin
+  if not exists (select from pg_roles where rolname = 'alma_reader') then
+    create role alma_reader nologin nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+  end if;
+  execute 'grant alma_reader to alma_job';
+  execute 'grant usage on schema public to alma_reader';
+  execute 'revoke all on all tables in schema public, drizzle from alma_reader';
+  for found in
+    select attrelid::regclass as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
+    from pg_attribute join pg_class on pg_class.oid = attrelid
+    where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and attnum > 0
+      and not attisdropped and relname <> 'mail_deliveries'
+      and attname not in ('raw', 'extra', 'payload', 'body')
+    group by attrelid
+  loop
+    execute format('grant select (%s) on %s to alma_reader', found.columns, found.name);
+  end loop;
+end
+$$;
+
+-- `npm run listen` may be reached by strangers, so it has an account of its own, which can look whether
+-- the tables are up to date and add notifications, and nothing else: \password alma_listen, and
+-- DATABASE_URL=postgres://alma_listen@…/alma for that one command.
+do $$
+begin
+  if not exists (select from pg_roles where rolname = 'alma_listen') then
+    create role alma_listen login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+  end if;
+  execute format('grant connect on database %I to alma_listen', current_database());
+  execute 'grant usage on schema public, drizzle to alma_listen';
+  execute 'revoke all on all tables in schema public, drizzle from alma_listen';
+  execute 'grant select on all tables in schema drizzle to alma_listen';
+  if to_regclass('public.provider_events') is not null then
+    execute 'grant insert, select (entity, event_key) on provider_events to alma_listen';
+  end if;
 end
 $$;
 

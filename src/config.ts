@@ -17,11 +17,13 @@ import {
   bankAccount,
   booksOfAccount,
   cron,
+  databaseRole,
   databaseUrl,
   dayText,
   entityList,
-  feeContract,
+  feesSetting,
   journalCode,
+  listenHost,
   mailAddress,
   mailSender,
   monitorUrl,
@@ -33,6 +35,7 @@ import {
   splitList,
   splitPatterns,
   timeZone,
+  webhookKey,
   wholeNumber,
 } from './setting-values.ts'
 
@@ -55,8 +58,12 @@ export interface EntityConfig {
   readonly payerIbans: readonly string[]
   readonly mailTo: readonly string[]
   readonly fees: FeeContract | null
+  /** Whether fees are compared with what the provider's own fee plans say (`"fees": "provider"`). */
+  readonly feesOfProvider: boolean
   /** Nine digits that name a French company, for its FEC file; null: not given. */
   readonly siren: string | null
+  /** The keys that its webhooks are checked with (`parseWebhookKeys`); null: webhooks are refused. */
+  readonly webhookKey: string | null
 }
 
 /** How the journal is written; the French defaults are those of the plan comptable. */
@@ -74,6 +81,8 @@ export interface Config {
   readonly ledgerSince: string | null
   /** Null: the embedded Postgres under `dataDir`. */
   readonly databaseUrl: string | null
+  /** The role of the database whose rights an assistant's questions have (`mcp`); null: the account's own. */
+  readonly mcpDatabaseRole: string | null
   /** Absolute paths. */
   readonly dataDir: string
   readonly bankInbox: string
@@ -87,6 +96,9 @@ export interface Config {
   readonly mailSummaryWeekday: number | null
   /** Pinged when a night begins, ends well or fails. */
   readonly healthcheckUrl: string | null
+  /** Where `listen` waits for the provider's notifications; port 0: any free one. */
+  readonly listenHost: string
+  readonly listenPort: number
   readonly businessTimeZone: string
   readonly csvDialect: 'iso' | 'fr'
   /** What standard error holds: text for people, or one JSON object a line. */
@@ -166,6 +178,7 @@ export function inspectConfig(
     entities: readEntities(read),
     ledgerSince: read.value('LEDGER_SINCE', dayText, null),
     databaseUrl: read.secret('DATABASE_URL', databaseUrl),
+    mcpDatabaseRole: read.value('MCP_DATABASE_ROLE', databaseRole, null),
     dataDir,
     bankInbox: read.path('BANK_INBOX', 'inbox'),
     bankProfilesDir: read.isSet('BANK_PROFILES_DIR') ? read.path('BANK_PROFILES_DIR', '') : null,
@@ -175,6 +188,8 @@ export function inspectConfig(
     nightlyCron: read.value('NIGHTLY_CRON', cron, '30 5 * * *'),
     mailSummaryWeekday: read.value('MAIL_SUMMARY_WEEKDAY', wholeNumber(1, 7), null),
     healthcheckUrl: read.secret('HEALTHCHECK_URL', monitorUrl),
+    listenHost: read.value('LISTEN_HOST', listenHost, '127.0.0.1'),
+    listenPort: read.value('LISTEN_PORT', wholeNumber(0, 65_535), 8787),
     businessTimeZone: read.value('BUSINESS_TIME_ZONE', timeZone, 'Europe/Paris'),
     csvDialect: read.value('CSV_DIALECT', z.enum(['iso', 'fr'], 'iso or fr'), 'iso'),
     logFormat: read.value('LOG_FORMAT', z.enum(LOG_FORMATS, LOG_FORMATS.join(' or ')), 'text'),
@@ -274,6 +289,7 @@ interface EntityDefaults {
   readonly apiUrl: string | null
   readonly payerPatterns: readonly RegExp[]
   readonly mailTo: readonly string[]
+  readonly webhookKey: string | null
 }
 
 function readEntities(read: Reader): EntityConfig[] {
@@ -282,6 +298,7 @@ function readEntities(read: Reader): EntityConfig[] {
     apiUrl: read.value('ALMA_API_URL', providerUrl, null),
     payerPatterns: patterns.length > 0 ? patterns : [/\bALMA\b/iu],
     mailTo: read.list('MAIL_TO', mailAddress, splitList),
+    webhookKey: read.secret('WEBHOOK_KEY', webhookKey),
   }
   return readEntitiesFile(read, defaults) ?? [readOnlyEntity(read, defaults)]
 }
@@ -298,29 +315,42 @@ function readOnlyEntity(read: Reader, defaults: EntityDefaults): EntityConfig {
     payerPatterns: defaults.payerPatterns,
     payerIbans: [],
     mailTo: defaults.mailTo,
-    fees: read.json('FEES_FILE', feeContract),
+    ...feesOf(read.json('FEES_FILE', feesSetting)),
     siren: read.value('SIREN', siren, null),
+    webhookKey: defaults.webhookKey,
   }
 }
 
 function readEntitiesFile(read: Reader, defaults: EntityDefaults): EntityConfig[] | null {
   const listed = read.json('ENTITIES_FILE', entityList)
   if (listed === null) return null
-  const entities = listed.map(({ apiKeyEnv, payerPatterns, mailTo, ...own }): EntityConfig => {
+  const entities = listed.map((entity): EntityConfig => {
+    const { apiKeyEnv, webhookKeyEnv, payerPatterns, mailTo, fees, ...own } = entity
     const key = read.secret(apiKeyEnv, providerKey)
     return {
       ...own,
+      ...feesOf(fees),
       apiKey: key,
       apiKeySetting: apiKeyEnv,
       apiUrl: defaults.apiUrl ?? (key === null ? null : apiUrlOfKey(key)),
       payerPatterns: payerPatterns.length > 0 ? payerPatterns : defaults.payerPatterns,
       mailTo: mailTo.length > 0 ? mailTo : defaults.mailTo,
+      webhookKey:
+        webhookKeyEnv === null ? defaults.webhookKey : read.secret(webhookKeyEnv, webhookKey),
     }
   })
   checkEntitiesApart(entities, (found, expected) =>
     read.fault({ setting: 'ENTITIES_FILE', found, expected }),
   )
   return entities
+}
+
+function feesOf(
+  fees: FeeContract | 'provider' | null,
+): Pick<EntityConfig, 'fees' | 'feesOfProvider'> {
+  return fees === 'provider'
+    ? { fees: null, feesOfProvider: true }
+    : { fees, feesOfProvider: false }
 }
 
 /** Two entities that share a name, a key or an account would count the same money twice. */

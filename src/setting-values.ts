@@ -2,10 +2,12 @@
  * The form of each kind of setting. The message of a schema is the phrase that follows "expected":
  * whoever knows the setting's name puts the rest around it.
  */
+import { isIP } from 'node:net'
 import { validate as isCronExpression } from 'node-cron'
 import { z } from 'zod'
 import { parseDay } from './domain/day.ts'
 import { InvalidValue } from './domain/invalid-value.ts'
+import { parseWebhookKeys } from './events/webhook-keys.ts'
 
 export { hasValidCheckDigits } from './iban-check.ts'
 
@@ -49,6 +51,11 @@ export const cron = z
     isCronExpression,
     'five cron fields (minute, hour, day, month, weekday), such as 30 5 * * *',
   )
+
+/** The name of a role of Postgres as it stands without quotes. */
+export const databaseRole = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'the name of a role of the database, such as alma_reader')
 
 /** Base URL without a trailing slash. */
 export const providerUrl = z.string().transform((text, context): string => {
@@ -105,6 +112,20 @@ export const monitorUrl = z
   .refine(
     (text) => /^https?:/i.test(text) && URL.canParse(text),
     'a URL such as https://monitor.example/ping/id',
+  )
+
+export const listenHost = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text),
+    'an address of this machine such as 127.0.0.1, or 0.0.0.0 for all of them',
+  )
+
+export const webhookKey = z
+  .string()
+  .refine(
+    (text) => parseWebhookKeys(text) !== null,
+    'public keys as PEM or JWK (RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519), or shared secrets of at least 32 characters',
   )
 
 const MAIL_ADDRESS = 'an e-mail address such as accounts@example.com'
@@ -186,7 +207,7 @@ const ratePercent = z
 const FIXED = 'a whole number of cents, 0 or more'
 
 /** `fees` of an entity, and the content of `FEES_FILE`. */
-export const feeContract = z
+const feeContract = z
   .strictObject(
     {
       vat: z.enum(['excluded', 'included'], '"excluded" or "included"'),
@@ -205,7 +226,7 @@ export const feeContract = z
         'an object with one attribute a plan',
       ),
     },
-    'an object with "vat", "vatRate" and "plans"',
+    'an object with "vat", "vatRate" and "plans", or "provider"',
   )
   .transform(({ vat, vatRate, plans }) => ({
     vat,
@@ -217,6 +238,24 @@ export const feeContract = z
       ]),
     ),
   }))
+
+/** A contract, or the word `provider`: then fees are compared with the provider's own fee plans. */
+export const feesSetting = z
+  .unknown()
+  .transform((value, context): z.output<typeof feeContract> | 'provider' => {
+    if (value === 'provider') return value
+    const contract = feeContract.safeParse(value)
+    if (contract.success) return contract.data
+    for (const issue of contract.error.issues) {
+      const { code, path, message } = issue
+      context.issues.push(
+        code === 'invalid_key' || code === 'unrecognized_keys'
+          ? { ...issue, input: {} }
+          : { code: 'custom', path, message, input: value },
+      )
+    }
+    return z.NEVER
+  })
 
 /** As the plan comptable numbers accounts: what an accounting program sorts by begins with three digits. */
 export const accountNumber = z
@@ -253,6 +292,8 @@ export const siren = z
 const ENTITY_NAME =
   'a name of up to 60 letters, digits, blanks, "-", "_" and ".", beginning with a letter or digit'
 const SETTING_NAME = 'the name of the setting that holds the key, such as ALMA_API_KEY_SHOP'
+const WEBHOOK_SETTING_NAME =
+  'the name of the setting that holds the key of its webhooks, such as WEBHOOK_KEY_SHOP'
 
 /** The content of `ENTITIES_FILE`. Lists that are left out or empty mean the default. */
 export const entityList = z
@@ -270,8 +311,13 @@ export const entityList = z
         payerPatterns: z.array(payerPattern, 'a list of patterns').default([]),
         payerIbans: z.array(bankAccount, 'a list of IBANs').default([]),
         mailTo: z.array(mailAddress, 'a list of e-mail addresses').default([]),
-        fees: feeContract.nullable().default(null),
+        fees: feesSetting.nullable().default(null),
         siren: siren.nullable().default(null),
+        webhookKeyEnv: z
+          .string(WEBHOOK_SETTING_NAME)
+          .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, WEBHOOK_SETTING_NAME)
+          .nullable()
+          .default(null),
       },
       'an object with "name" and "apiKeyEnv"',
     ),

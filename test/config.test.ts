@@ -56,11 +56,14 @@ test('nothing set: the defaults of the contract', () => {
     nightlyCron: '30 5 * * *',
     mailSummaryWeekday: null,
     healthcheckUrl: null,
+    listenHost: '127.0.0.1',
+    listenPort: 8787,
     businessTimeZone: 'Europe/Paris',
     csvDialect: 'iso',
     logFormat: 'text',
     logFile: null,
     matchWindowDays: 5,
+    mcpDatabaseRole: null,
     lateWindowDays: 20,
     unpaidAfterDays: 10,
     exportTimeoutSeconds: 600,
@@ -92,7 +95,9 @@ test('nothing set: the defaults of the contract', () => {
       payerIbans: [],
       mailTo: [],
       fees: null,
+      feesOfProvider: false,
       siren: null,
+      webhookKey: null,
     },
   ])
 })
@@ -297,6 +302,19 @@ describe('several entities', () => {
     '/place/entities.json': typeof content === 'string' ? content : JSON.stringify(content),
   })
 
+  test('fees of the provider’s own plans instead of a contract', () => {
+    const priced = { name: 'Shop', apiKeyEnv: 'KEY_A', fees: 'provider' }
+    const [entity] = configOf(env, file([priced])).entities
+    expect([entity?.fees, entity?.feesOfProvider]).toEqual([null, true])
+    expect(faultOf(env, file([{ ...shop, fees: 'alma' }]))).toContain(
+      'fees): found "alma", expected an object with "vat", "vatRate" and "plans", or "provider"',
+    )
+    const unknown = { vat: 'excluded', vatRate: '20', plans: {}, rate: 3 }
+    expect(faultOf(env, file([{ ...shop, fees: unknown }]))).toContain(
+      'the unknown attribute "rate"',
+    )
+  })
+
   test('each with its own key, host, accounts and fees; empty lists mean the default', () => {
     const { entities } = configOf(
       { ...env, MAIL_TO: 'all@example.com' },
@@ -322,7 +340,9 @@ describe('several entities', () => {
         payerIbans: ['GB33BUKB20201555555555'],
         mailTo: ['all@example.com'],
         fees: null,
+        feesOfProvider: false,
         siren: null,
+        webhookKey: null,
       },
       {
         name: 'Store 2',
@@ -338,7 +358,9 @@ describe('several entities', () => {
           vatRatePercent: '20',
           plans: { 'P1X_D+30': { ratePercent: '3.80', fixedMinor: 0n } },
         },
+        feesOfProvider: false,
         siren: '732829320',
+        webhookKey: null,
       },
     ])
   })
