@@ -238,6 +238,15 @@ async function hasOtherBefore(
   return false
 }
 
+/** Rows that are to be read again whatever their state. */
+export interface RereadRows {
+  /** Created from here up to, not including, `endS`. */
+  readonly startS: EpochSeconds
+  readonly endS: EpochSeconds
+  /** Of these payments only; left out: of all. */
+  readonly paymentIds?: readonly string[]
+}
+
 /**
  * Ids of the rows that may have changed since they were stored, newest first: rows that no payout
  * has taken, and the rows created in `reread`. Payout rows themselves are in no payout and settled.
@@ -251,7 +260,7 @@ export async function findIdsToVisit(
     limit,
   }: {
     belowId: string | null
-    reread: { readonly startS: EpochSeconds; readonly endS: EpochSeconds } | null
+    reread: RereadRows | null
     limit: number
   },
 ): Promise<string[]> {
@@ -265,7 +274,12 @@ export async function findIdsToVisit(
   // Written as two queries because each has an index of its own, which one condition would not use.
   const open = idsOf(sql`${bt.includedInPayoutId} is null and ${bt.kind} <> 'from_payout'`)
   if (reread === null) return (await open).map(({ id }) => id)
-  const created = idsOf(and(gte(bt.createdS, reread.startS), lt(bt.createdS, reread.endS)))
+  const { startS, endS, paymentIds } = reread
+  const ofPayments =
+    paymentIds === undefined
+      ? undefined
+      : sql`${bt.paymentId} in (select jsonb_array_elements_text(${JSON.stringify(paymentIds)}::text::jsonb))`
+  const created = idsOf(and(gte(bt.createdS, startS), lt(bt.createdS, endS), ofPayments))
   const found = await unionAll(open, created)
   const ids = [...new Set(found.map(({ id }) => id))]
   return ids.sort((a, b) => (a < b ? 1 : -1)).slice(0, limit)

@@ -11,6 +11,7 @@ import {
   bankSuspects,
   dataExports,
   exportLines,
+  providerEvents,
 } from './schema.ts'
 
 /** A day, and the instant at which it begins in the business time zone. */
@@ -25,6 +26,8 @@ export interface RawPayloads {
   readonly ledgerRows: number
   readonly bankEntries: number
   readonly exportLines: number
+  /** Notifications, which go whole: once a night has followed them they say nothing more. */
+  readonly events: number
 }
 
 /** A ledger row is as old as its creation. Its raw payload is an object of JSON, `{}` once purged. */
@@ -55,6 +58,10 @@ function isOldExportLine(db: DbOrTx, { beforeS }: PurgeBounds) {
   return and(exists(ofOldExport), sql`${exportLines.extra} <> '{}'`)
 }
 
+function isOldEvent({ beforeS }: PurgeBounds) {
+  return sql`${providerEvents.receivedAt} < to_timestamp(${beforeS})`
+}
+
 /** What `removeRawPayloads` would remove. */
 export async function countRawPayloads(db: DbOrTx, bounds: PurgeBounds): Promise<RawPayloads> {
   const [rows] = await db
@@ -69,10 +76,12 @@ export async function countRawPayloads(db: DbOrTx, bounds: PurgeBounds): Promise
     .select({ found: count() })
     .from(exportLines)
     .where(isOldExportLine(db, bounds))
+  const [told] = await db.select({ found: count() }).from(providerEvents).where(isOldEvent(bounds))
   return {
     ledgerRows: rows?.found ?? 0,
     bankEntries: entries?.found ?? 0,
     exportLines: lines?.found ?? 0,
+    events: told?.found ?? 0,
   }
 }
 
@@ -89,7 +98,13 @@ export async function removeRawPayloads(tx: Tx, bounds: PurgeBounds): Promise<Ra
     .set({ raw: '' })
     .where(and(lt(bankSuspects.bookingDay, bounds.before), ne(bankSuspects.raw, '')))
   const lines = await tx.update(exportLines).set({ extra: {} }).where(isOldExportLine(tx, bounds))
-  return { ledgerRows: rows.count, bankEntries: entries.count, exportLines: lines.count }
+  const told = await tx.delete(providerEvents).where(isOldEvent(bounds))
+  return {
+    ledgerRows: rows.count,
+    bankEntries: entries.count,
+    exportLines: lines.count,
+    events: told.count,
+  }
 }
 
 /** A data export that the provider has given an id. */

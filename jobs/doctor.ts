@@ -13,6 +13,7 @@ import {
   type ServerSetting,
   type StatementsEnd,
 } from '../db/doctor-facts.ts'
+import { findLastEvent, type LastEvent } from '../db/events.ts'
 import { loadUndelivered, type UndeliveredMail } from '../db/mail-deliveries.ts'
 import { migrationState } from '../db/migrate.ts'
 import { openUnmigrated } from '../db/open.ts'
@@ -97,6 +98,7 @@ export async function doctorCommand(
         : provider(entity),
     )
   }
+  await check('events', async () => (record === null ? [] : events(record, config)))
   await check('clock', async () => (isWrong('ALMA_API_URL') ? [] : clock(config, io)))
   await check('inbox', async () => inbox(config, takenIn))
   await check('statements', async () => (record === null ? [] : statements(record, config, io)))
@@ -174,10 +176,15 @@ interface DatabaseRecord {
   readonly undelivered: readonly UndeliveredMail[]
   readonly statementEnds: readonly StatementsEnd[]
   readonly server: ReadonlyMap<ServerSetting, string>
+  /** By entity; null: none has come. */
+  readonly lastEvents: ReadonlyMap<string, LastEvent | null>
 }
 
-async function recordOf(db: Db): Promise<DatabaseRecord> {
+async function recordOf(db: Db, { entities }: Config): Promise<DatabaseRecord> {
+  const lastEvents = new Map<string, LastEvent | null>()
+  for (const { name } of entities) lastEvents.set(name, await findLastEvent(db, name))
   return {
+    lastEvents,
     lastRun: await findLastRun(db),
     lastNight: await findLastRun(db, 'nightly'),
     undelivered: await loadUndelivered(db),
@@ -207,7 +214,7 @@ async function database(config: Config, io: CommandIo): Promise<DatabaseLook> {
       return {
         finding: ok('database', found),
         takenIn: await knownBankFiles(opened.db),
-        record: await recordOf(opened.db),
+        record: await recordOf(opened.db, config),
       }
     }
     return {
@@ -240,6 +247,26 @@ function server({ server: given }: DatabaseRecord, { databaseUrl }: Config): Fin
       'Switch them on: without them a power cut may take what was reported as stored.',
     ),
   ]
+}
+
+/** When the provider last told of something by itself; that it never did is no fault. */
+function events({ lastEvents }: DatabaseRecord, { businessTimeZone }: Config): Finding[] {
+  const several = lastEvents.size > 1
+  return [...lastEvents].flatMap(([entity, last]) => {
+    if (last === null)
+      return several ? [] : [ok('events', 'none has come: npm run listen waits for them')]
+    const { type, receivedS, waiting } = last
+    const next =
+      waiting === 0
+        ? 'none waits'
+        : `${waiting} wait for the next night, or for reconcile --touched`
+    return [
+      ok(
+        'events',
+        `the last one of "${entity}" came ${wallClock(receivedS, businessTimeZone)} (${type}); ${next}`,
+      ),
+    ]
+  })
 }
 
 /** Business days after which a statement that has not come is worth asking for. */

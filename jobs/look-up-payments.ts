@@ -5,6 +5,7 @@
 import { findDeductedRefundIds, findPaymentIdsOfRows } from '../db/balance-transactions.ts'
 import { BATCH_ROWS_MAX } from '../db/bulk.ts'
 import type { Db } from '../db/client.ts'
+import { findPaymentsWithOpenRefunds, findTouchedPayments, type SaleBounds } from '../db/events.ts'
 import { findPaymentIdsWithPlan, type LookedUpPayment, savePayments } from '../db/payments.ts'
 import { addDays, dayOfInstant, type EpochSeconds, startOfDay } from '../src/domain/day.ts'
 import type { Payment } from '../src/domain/payment.ts'
@@ -71,6 +72,52 @@ export async function lookUpPayments(
   return { listed: listed.ids.size, visited: ids.size, missing }
 }
 
+/** One by one: where more payments than that are touched, the list of a whole night is no longer the longer way. */
+const TOUCHED_MAX = 10_000
+
+/** Payments that events point to and whose sale lies in the bounds, the first of them by id. */
+export function touchedPayments(
+  db: Db,
+  entity: string,
+  bounds: SaleBounds & { readonly upToNumber: number },
+): Promise<string[]> {
+  return findTouchedPayments(db, entity, { ...bounds, limit: TOUCHED_MAX })
+}
+
+/**
+ * Of the payments that `lookUpPayments` would look at only those that events and open refunds ask for,
+ * one by one. It never looks at one that the other would not: what a report knows must not depend on
+ * whether the provider told of it.
+ */
+export async function lookUpTouchedPayments(
+  deps: LookUpPaymentsDeps,
+  args: LookUpPaymentsArgs & {
+    /** The number of the last event that is to be followed. */
+    readonly eventsUpTo: number
+  },
+): Promise<PaymentLookUp> {
+  const { db, progress } = deps
+  const { entity, zone, periodStartS, periodEndS, eventsUpTo } = args
+  const firstDay = addDays(dayOfInstant(periodStartS, zone), -LOOK_BACK_DAYS)
+  const window = { startS: startOfDay(firstDay, zone), endS: periodEndS }
+  const step = progress.step(`payments of ${entity} that changed`, 'payments')
+  const touched = await touchedPayments(db, entity, { ...window, upToNumber: eventsUpTo })
+  if (touched.length === TOUCHED_MAX) {
+    progress.note(
+      `more than ${TOUCHED_MAX} payments of ${entity} wait to be read again: the others are left to the next run`,
+      'warn',
+    )
+  }
+  const ids = new Set([
+    ...touched,
+    ...(await findPaymentsWithOpenRefunds(db, entity, window)),
+    ...(args.wantPlans ? await idsWithoutPlan(db, args, null) : []),
+  ])
+  const missing = await visitAll(deps, args, [...ids].sort(), step)
+  step.done(`${touched.length} told of, ${ids.size} looked up, ${missing} unknown to the provider`)
+  return { listed: 0, visited: ids.size, missing }
+}
+
 interface Listed {
   readonly ids: ReadonlySet<string>
   /** Payments with a refund that the ledger does not show: asked for once more before anybody is told. */
@@ -116,11 +163,11 @@ function lookedUp(payment: Payment): LookedUpPayment {
   return { id: payment.id, payment }
 }
 
-/** Payments of the period that the list told of without their plan. */
+/** Payments of the period without their plan: of those that the list told of, or of all (null). */
 async function idsWithoutPlan(
   db: Db,
   { entity, periodStartS, periodEndS }: LookUpPaymentsArgs,
-  listedIds: ReadonlySet<string>,
+  listedIds: ReadonlySet<string> | null,
 ): Promise<string[]> {
   const paid = await findPaymentIdsOfRows(db, entity, {
     kind: 'from_transaction',
@@ -128,7 +175,7 @@ async function idsWithoutPlan(
     endS: periodEndS,
   })
   const without: string[] = []
-  const ids = paid.filter((id) => listedIds.has(id))
+  const ids = paid.filter((id) => listedIds?.has(id) ?? true)
   for (let from = 0; from < ids.length; from += BATCH_ROWS_MAX) {
     const batch = ids.slice(from, from + BATCH_ROWS_MAX)
     const known = await findPaymentIdsWithPlan(db, entity, batch)

@@ -108,7 +108,7 @@ function codeOf(error: unknown): string {
 }
 
 function textOf(
-  { ledgerRows, bankEntries, exportLines }: RawPayloads,
+  { ledgerRows, bankEntries, exportLines, events }: RawPayloads,
   files: number,
   { before, dryRun }: Pick<PurgeFlags, 'before' | 'dryRun'>,
 ): string {
@@ -117,6 +117,7 @@ function textOf(
     `  raw payloads of ledger rows: ${ledgerRows}`,
     `  raw payloads of bank entries: ${bankEntries}`,
     `  unread cells of export lines: ${exportLines}`,
+    `  notifications of the provider: ${events}`,
     `  archived export files: ${files}`,
     'Every figure that was read from them stays, and so do reports, decisions and closed periods.',
     '',

@@ -18,7 +18,16 @@ import { describeSettings, thisMachine } from '../../db/embedded-settings.ts'
 import type { Benchmark, BenchLine } from './benchmark.ts'
 
 /** In the order in which they run; each is the file of that name in this folder. */
-const NAMES = ['ledger', 'paging', 'exports', 'proofs', 'deposits', 'startup', 'bank'] as const
+const NAMES = [
+  'ledger',
+  'paging',
+  'exports',
+  'proofs',
+  'deposits',
+  'startup',
+  'bank',
+  'events',
+] as const
 
 const SCRIPT = fileURLToPath(import.meta.url)
 const OUTPUT = fileURLToPath(new URL('../output/bench.md', import.meta.url))

@@ -79,6 +79,7 @@ describe('a purge', () => {
       'raw payloads of ledger rows': before.oldRows,
       'raw payloads of bank entries': before.oldEntries,
       'unread cells of export lines': expect.any(Number),
+      'notifications of the provider': 0,
       'archived export files': 1,
     })
     expect(before.oldRows).toBeGreaterThan(100)
@@ -114,7 +115,7 @@ describe('a purge', () => {
   })
 
   test('finds nothing the second time', async () => {
-    expect(Object.values(await purge('--before', BEFORE))).toEqual([0, 0, 0, 0])
+    expect(Object.values(await purge('--before', BEFORE))).toEqual([0, 0, 0, 0, 0])
   })
 
   test('is seen by no report, and does not come undone when the rows are read again', async () => {
