@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '../db/client.ts'
+import { lastEventNumber, takeEvents } from '../db/events.ts'
 import { proveLedger } from '../db/proofs.ts'
 import { type Config, type EntityConfig, requireApiKey } from '../src/config.ts'
 import { addDays, type Day, parseDay, startOfDay } from '../src/domain/day.ts'
@@ -14,8 +15,9 @@ import { progressAbout } from '../src/progress.ts'
 import { createProviderClient } from '../src/provider/client.ts'
 import type { CommandIo } from './command.ts'
 import { type ExportFetch, fetchExport } from './fetch-export.ts'
-import { lookUpPayments } from './look-up-payments.ts'
+import { lookUpPayments, lookUpTouchedPayments, touchedPayments } from './look-up-payments.ts'
 import { type LedgerSync, syncLedger } from './sync-ledger.ts'
+import { watchPlans } from './watch-plans.ts'
 
 export interface FetchEntityArgs {
   readonly config: Config
@@ -24,6 +26,8 @@ export interface FetchEntityArgs {
   readonly period: Period
   readonly asOf: Day
   readonly dryRun: boolean
+  /** Only what events and open rows ask for. */
+  readonly touched: boolean
 }
 
 export interface EntityFetch {
@@ -37,7 +41,7 @@ export async function fetchEntity(
   args: FetchEntityArgs,
   io: CommandIo,
 ): Promise<EntityFetch> {
-  const { config, entity, runId, period, asOf } = args
+  const { config, entity, runId, period, asOf, touched } = args
   const zone = config.businessTimeZone
   const progress = progressAbout(io.progress, { entity: entity.name, period: period.label })
   const key = requireApiKey(entity)
@@ -47,6 +51,8 @@ export async function fetchEntity(
     onRetry: progress.note,
   })
   const { startS, endS } = periodInstants(period, zone)
+  // What is told from here on is about something that this run may have read before.
+  const upToNumber = await lastEventNumber(db, entity.name)
   const ledger = await syncLedger(
     { db, client, progress },
     {
@@ -55,7 +61,13 @@ export async function fetchEntity(
       asOf,
       currency: config.ledgerCurrency,
       since: config.ledgerSince === null ? null : startOfDay(parseDay(config.ledgerSince), zone),
-      reread: { startS, endS },
+      reread: {
+        startS,
+        endS,
+        ...(touched
+          ? { paymentIds: await touchedPayments(db, entity.name, { upToNumber, startS, endS }) }
+          : {}),
+      },
     },
   )
   const exported = await inDataDir(args, (dataDir) =>
@@ -73,7 +85,8 @@ export async function fetchEntity(
       },
     ),
   )
-  await lookUpPayments(
+  const lookUp = touched ? lookUpTouchedPayments : lookUpPayments
+  await lookUp(
     { db, client, progress },
     {
       entity: entity.name,
@@ -81,9 +94,17 @@ export async function fetchEntity(
       periodStartS: startS,
       periodEndS: endS,
       zone,
-      wantPlans: entity.fees !== null,
+      wantPlans: entity.fees !== null || entity.feesOfProvider,
+      eventsUpTo: upToNumber,
     },
   )
+  // A run that has read all up to today leaves nothing to which an event could point.
+  const everything = !touched && period.last >= asOf
+  await takeEvents(db, entity.name, { runId, upToNumber, everything })
+  // What a dry run asked would not be remembered, and would be asked again.
+  if (!args.dryRun && !touched) {
+    await watchPlans({ db, progress }, { config, entity, runId, period, asOf })
+  }
   await proveAhead(db, entity)
   return { ledger, export: exported }
 }

@@ -2,7 +2,7 @@
  * Everything that is stored and known as of a day, gathered for the core from what is proved of it;
  * what changed since the last proof is proved first.
  */
-import type { Db } from '../db/client.ts'
+import type { Db, DbOrTx } from '../db/client.ts'
 import { loadBankEntries, loadBankStatements } from '../db/bank.ts'
 import { loadExportFacts } from '../db/facts-exports.ts'
 import {
@@ -21,14 +21,15 @@ import {
   loadSuspectRows,
 } from '../db/facts-ledger.ts'
 import { loadFeeFacts, loadLookedUpPayments } from '../db/facts-payments.ts'
+import { checkSalesAgainstPlans, loadPlanFacts } from '../db/plans.ts'
 import { loadLateEntries, loadLateRows } from '../db/closes.ts'
 import { loadDecisions } from '../db/decisions.ts'
 import { findKnownSince } from '../db/ledger-ranges.ts'
-import { proveLedger } from '../db/proofs.ts'
+import { proveLedger, requireProofs } from '../db/proofs.ts'
 import { loadPinnedMatches, loadRevokedMatches } from '../db/matches.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { addDays, type Day, startOfDay } from '../src/domain/day.ts'
-import type { EntityFacts, Facts } from '../src/domain/facts.ts'
+import type { EntityFacts, Facts, PlanFacts } from '../src/domain/facts.ts'
 import { VAT_RATE_PERCENT_DEFAULT } from '../src/domain/fee-contract.ts'
 import { type Period, periodInstants } from '../src/domain/period.ts'
 import { reconcile } from '../src/domain/reconcile.ts'
@@ -45,9 +46,34 @@ export interface GatherArgs {
 }
 
 /** @throws ControlTotalsFault if what is stored as proved contradicts itself. */
-export async function gatherFacts(
-  db: Db,
-  { config, entities, period, asOf, full = false }: GatherArgs,
+export async function gatherFacts(db: Db, args: GatherArgs): Promise<Facts> {
+  const { config, full = false } = args
+  for (const entity of args.entities) {
+    const { name, fees } = entity
+    const vatRatePercent = fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
+    await proveLedger(db, { entity: name, fees, vatRatePercent, full })
+    await checkSalesAgainstPlans(db, {
+      entity: name,
+      zone: config.businessTimeZone,
+      feeCheck: feeCheckOf(config, entity),
+      full,
+    })
+  }
+  return gatherProved(db, args)
+}
+
+/**
+ * The same without proving anything, for work that may not write.
+ * @throws UnavailableFault if something stored is not proved yet; ControlTotalsFault as `gatherFacts`.
+ */
+export async function gatherStanding(db: DbOrTx, args: GatherArgs): Promise<Facts> {
+  for (const { name, fees } of args.entities) await requireProofs(db, { entity: name, fees })
+  return gatherProved(db, args)
+}
+
+async function gatherProved(
+  db: DbOrTx,
+  { config, entities, period, asOf }: GatherArgs,
 ): Promise<Facts> {
   const zone = config.businessTimeZone
   const bounds = boundsOf({ period, asOf, zone })
@@ -55,7 +81,6 @@ export async function gatherFacts(
   for (const entity of entities) {
     const view: LedgerView = { entity: entity.name, ...bounds }
     const vatRatePercent = entity.fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT
-    await proveLedger(db, { entity: entity.name, fees: entity.fees, vatRatePercent, full })
     const payouts = await loadPayouts(db, view)
     gathered.push({
       entity: entity.name,
@@ -79,6 +104,7 @@ export async function gatherFacts(
       fees: await loadFeeFacts(db, view, entity.fees),
       refundRows: await loadRefundRows(db, view),
       payments: await loadLookedUpPayments(db, view),
+      plans: await loadPlanFacts(db, view, asOf, feeCheckOf(config, entity)),
     })
   }
   // An entity that names no account owns all that nobody names, but not those of one left out here.
@@ -112,6 +138,11 @@ export async function gatherFacts(
   }
 }
 
+/** Null unless fees are to be compared with the provider's own fee plans. */
+function feeCheckOf({ feeVat }: Config, { feesOfProvider }: EntityConfig): PlanFacts['feeCheck'] {
+  return feesOfProvider ? { vat: feeVat } : null
+}
+
 function boundsOf({ period, asOf, zone }: { period: Period; asOf: Day; zone: string }) {
   const { startS, endS } = periodInstants(period, zone)
   return {
@@ -133,6 +164,14 @@ export async function judgeStored(
 ): Promise<{ readonly facts: Facts; readonly reconciliation: ReturnType<typeof reconcile> }> {
   const facts = await gatherFacts(db, args)
   onGathered()
+  return judgeFacts(db, facts)
+}
+
+/** Judges what was gathered from the same database, as `judgeStored` does. */
+export async function judgeFacts(
+  db: DbOrTx,
+  facts: Facts,
+): Promise<{ readonly facts: Facts; readonly reconciliation: ReturnType<typeof reconcile> }> {
   const reconciliation = reconcile(facts)
   const explained = await withRefundsLike(db, facts, reconciliation.discrepancies)
   return explained === facts
@@ -140,8 +179,32 @@ export async function judgeStored(
     : { facts: explained, reconciliation: reconcile(explained) }
 }
 
+/** The same facts under another policy: what was gathered by the old one is gathered anew. */
+export async function underSettings(
+  db: DbOrTx,
+  facts: Facts,
+  { entities, matchWindowDays, lateWindowDays, unpaidAfterDays }: Config,
+): Promise<Facts> {
+  const { period, asOf } = facts
+  const policy = { ...facts.policy, matchWindowDays, lateWindowDays, unpaidAfterDays }
+  const bounds = boundsOf({ period, asOf, zone: policy.zone })
+  const gathered: EntityFacts[] = []
+  for (const known of facts.entities) {
+    const payerPatterns = entities.find(({ name }) => name === known.entity)?.payerPatterns
+    gathered.push({
+      ...known,
+      account: { ...known.account, payerPatterns: payerPatterns ?? known.account.payerPatterns },
+      latePaidRows:
+        unpaidAfterDays === facts.policy.unpaidAfterDays
+          ? known.latePaidRows
+          : await loadLatePaidRows(db, { entity: known.entity, ...bounds }, unpaidAfterDays),
+    })
+  }
+  return { ...facts, policy, entities: gathered }
+}
+
 async function withRefundsLike(
-  db: Db,
+  db: DbOrTx,
   facts: Facts,
   discrepancies: readonly DiscrepancyRow[],
 ): Promise<Facts> {

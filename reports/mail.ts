@@ -2,6 +2,7 @@
 import { keyOf } from '../src/domain/discrepancy-key.ts'
 import { money } from '../src/domain/findings.ts'
 import { absolute, sumOf } from '../src/domain/money.ts'
+import { sellingStopSentence } from '../src/domain/plans.ts'
 import type { DiscrepancyRow, Reconciliation, SummaryLine } from '../src/domain/reconciliation.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { changesSince, isOpenStatus, type LastMail } from './changes.ts'
@@ -26,7 +27,8 @@ export function mailText(
     asOf,
     discrepancies,
     summary,
-  }: Pick<Reconciliation, 'period' | 'asOf' | 'discrepancies' | 'summary'>,
+    plans,
+  }: Pick<Reconciliation, 'period' | 'asOf' | 'discrepancies' | 'summary' | 'plans'>,
   notes: readonly string[],
   isIncomplete: boolean,
   lastMail: LastMail | null = null,
@@ -41,8 +43,13 @@ export function mailText(
     (row) => row.status === 'cleared' && news?.told.has(row) !== true,
   )
   const subject = subjectOf(period.label, open, isIncomplete)
+  const remarks = (plans?.remarks ?? []).map(({ entity, text }) => `${entity}: ${text}`)
   const sections: Section[] = [
-    { title: isIncomplete ? 'What is missing from this report' : 'To know', lines: notes },
+    { title: 'No payments can be made', lines: (plans?.stops ?? []).map(sellingStopSentence) },
+    {
+      title: isIncomplete ? 'What is missing from this report' : 'To know',
+      lines: [...notes, ...remarks],
+    },
     ...(news?.sections ?? []),
     {
       title: `New${news === null ? '' : ' in this period, told before'} (${fresh.length})`,

@@ -22,6 +22,8 @@ export const CODE_TITLES: Readonly<Record<DiscrepancyCode, string>> = {
   line_changed: 'Row changed after it was stored',
   line_vanished: 'Row is gone from the ledger',
   fee_rate: 'Fee differs from the contract',
+  plan_not_offered: 'Sale in a plan that was not offered',
+  plan_amount: 'Sale outside the limits of its plan',
   vat_mismatch: 'VAT does not fit the fee',
   export_only: 'Row is in the export, not in the ledger',
   export_lacks: 'Row is in the ledger, not in the export',

@@ -18,6 +18,8 @@ const KEY_COLUMNS: Readonly<Record<DiscrepancyCode, readonly KeyColumn[]>> = {
   line_changed: ['balanceTransactionId'],
   line_vanished: ['balanceTransactionId'],
   fee_rate: ['balanceTransactionId'],
+  plan_not_offered: ['balanceTransactionId'],
+  plan_amount: ['balanceTransactionId'],
   vat_mismatch: ['balanceTransactionId'],
   export_only: ['balanceTransactionId'],
   export_lacks: ['balanceTransactionId'],
@@ -49,4 +51,22 @@ export function keyOf(row: DiscrepancyRow): string {
     if (value !== null) return value
   }
   return row.discrepancyId
+}
+
+/** What the id of `keyOf` is the id of. */
+type KeyKind =
+  'payout' | 'ledger row' | 'refund' | 'payment' | 'bank line' | 'bank file' | 'discrepancy'
+
+const KEY_KINDS: Readonly<Record<KeyColumn, KeyKind>> = {
+  payoutId: 'payout',
+  balanceTransactionId: 'ledger row',
+  refundId: 'refund',
+  paymentId: 'payment',
+  bankReference: 'bank line',
+  bankFile: 'bank file',
+}
+
+export function keyKindOf(row: DiscrepancyRow): KeyKind {
+  const column = KEY_COLUMNS[row.code].find((candidate) => row[candidate] !== null)
+  return column === undefined ? 'discrepancy' : KEY_KINDS[column]
 }

@@ -4,6 +4,7 @@ import type { Day, EpochSeconds } from './day.ts'
 import type { Currency } from './money.ts'
 import type { Payment } from './payment.ts'
 import type { Period } from './period.ts'
+import type { PlanSnapshot } from './plans.ts'
 import type { MatchRule } from './reconciliation.ts'
 
 /**
@@ -59,6 +60,41 @@ export interface EntityFacts {
   readonly refundRows: readonly BalanceTransaction[]
   /** Payments that were looked up. */
   readonly payments: readonly LookedUpPayment[]
+  /** What the provider said of the account's payment plans; nothing: it is not watched. */
+  readonly plans?: PlanFacts
+}
+
+export interface PlanFacts {
+  /** One a day on which the provider was asked, in the order of days. */
+  readonly snapshots: readonly PlanSnapshot[]
+  /** Sales of the period by plan and currency. */
+  readonly sold: readonly PlanSales[]
+  /** Sales that the snapshots may contradict; the core has the last word. */
+  readonly doubtful: readonly PlannedSale[]
+  /**
+   * Whether fees are compared with the provider's own fee plans, and whether the ledger's fees contain
+   * VAT (null: either is right); null: they are compared with a contract or not at all.
+   */
+  readonly feeCheck: { readonly vat: 'included' | 'excluded' | null } | null
+}
+
+/** What was sold in one plan. */
+export interface PlanSales {
+  /** Null: the payments name none. */
+  readonly plan: string | null
+  readonly currency: Currency
+  readonly sales: number
+  readonly grossMinor: bigint
+  /** As the ledger has them: positive where the provider charges. */
+  readonly feesMinor: bigint
+}
+
+/** A sale with the plan that its payment names. */
+export interface PlannedSale {
+  readonly row: BalanceTransaction
+  readonly plan: string
+  /** What was bought, as the payment has it: a part of it may have been captured only. */
+  readonly purchaseMinor: bigint
 }
 
 export interface ResidualRows {

@@ -19,6 +19,10 @@ const NEXT_STEPS: Readonly<Record<DiscrepancyCode, string>> = {
   line_changed: 'Check what was booked from the earlier figures, and ask Alma why the row changed.',
   line_vanished: 'Check what was booked from this row, and ask Alma why it is gone.',
   fee_rate: 'Compare with the contract and claim the difference from Alma.',
+  plan_not_offered:
+    'Find out in the shop how this plan could be chosen, and ask Alma whether it will be honoured.',
+  plan_amount:
+    'Check the amounts that the shop offers this plan for, and ask Alma whether the sale stands.',
   vat_mismatch: 'Check the VAT of this fee on the invoice from Alma before deducting it.',
   export_only: 'Ask Alma why the export holds a row that its ledger does not show.',
   export_lacks: 'Ask for the export again later; if the row is still missing, ask Alma.',

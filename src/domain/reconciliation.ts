@@ -22,6 +22,8 @@ export const DISCREPANCY_CODES = [
   'line_changed',
   'line_vanished',
   'fee_rate',
+  'plan_not_offered',
+  'plan_amount',
   'vat_mismatch',
   'export_only',
   'export_lacks',
@@ -178,6 +180,46 @@ export interface Match {
   readonly competitors: number
 }
 
+/** One plan of an account: what the provider says of it, and what was sold in it. */
+export interface PlanRow {
+  readonly entity: string
+  /** As the provider names it; null: sales whose payment names none. */
+  readonly plan: string | null
+  readonly currency: Currency
+  /** Smallest and largest purchase; null where the provider did not say. */
+  readonly minimumMinor: bigint | null
+  readonly maximumMinor: bigint | null
+  /** Null: nothing is known of it. */
+  readonly isOffered: boolean | null
+  /** Why it is not offered, in the provider's words, or what does not add up. */
+  readonly reasons: readonly string[]
+  /** The first day on which it was seen as it is. */
+  readonly since: Day | null
+  /** How it was before, in words; null: nothing else was seen. */
+  readonly previous: string | null
+  /** Sales of the period, the sum of their amounts, and minus the sum of their fees. */
+  readonly sales: number
+  readonly grossMinor: bigint
+  readonly feesMinor: bigint
+  /** Fees in hundredths of a per cent of the gross; null without a gross. */
+  readonly feeRate: bigint | null
+}
+
+/** An account that the provider does not let sell any more. */
+export interface SellingStop {
+  readonly entity: string
+  /** The first day on which the provider said so. */
+  readonly since: Day
+}
+
+/** What a report tells of payment plans. */
+export interface PlanReport {
+  readonly rows: readonly PlanRow[]
+  readonly stops: readonly SellingStop[]
+  /** What of the provider's answers does not add up, each as a sentence. */
+  readonly remarks: readonly { readonly entity: string; readonly text: string }[]
+}
+
 export interface Reconciliation {
   readonly period: Period
   /** The day that counts as today. */
@@ -187,6 +229,8 @@ export interface Reconciliation {
   readonly refunds: readonly RefundRow[]
   readonly openItems: readonly OpenItemRow[]
   readonly summary: readonly SummaryLine[]
+  /** Nothing: plans were not judged. */
+  readonly plans?: PlanReport
   /** Ties of the period's and earlier payouts, for pinning once the report is written. */
   readonly matches: readonly Match[]
   /** Control totals that do not tie, each as a sentence; empty when all do. */

@@ -3,10 +3,12 @@ import { type Day, dayOfInstant, startOfDay } from '../domain/day.ts'
 import { accountingCsv } from './accounting-export.ts'
 import { chanceOf } from './chance.ts'
 import { lowerBound, paymentsInOrder } from './edit.ts'
+import { eligibilityOf, offersOf, type SandboxEligibility } from './eligibility.ts'
 import type { Answer, LoggedRequest } from './faults.ts'
 import { idMaker } from './ids.ts'
 import { refundedOf } from './ledger.ts'
 import type { SandboxAccount, SandboxPayment, SandboxRow, SandboxWorld } from './model.ts'
+import type { SandboxWebhook } from './notify.ts'
 import { vatOfFee } from './plans.ts'
 import type { SandboxSwitches } from './switches.ts'
 
@@ -44,6 +46,8 @@ export interface Api {
   answer(request: LoggedRequest): Answer
   /** The file of a complete export, for the export host. */
   exportFile(exportId: string): string | undefined
+  /** Those that were asked for, in that order. */
+  readonly webhooks: readonly SandboxWebhook[]
   /** The account that a request's key opens. */
   accountOf(request: LoggedRequest): SandboxAccount | undefined
 }
@@ -97,6 +101,7 @@ const notFound = (): Refusal => new Refusal(json(404, { message: 'Not found' }))
 export function createApi(options: ApiOptions): Api {
   const { world, switches } = options
   const exports = new Map<string, StoredExport>()
+  const webhooks: SandboxWebhook[] = []
   const newId = idMaker(chanceOf('exports'))
 
   const accountOf = (request: LoggedRequest): SandboxAccount | undefined => {
@@ -109,6 +114,9 @@ export function createApi(options: ApiOptions): Api {
     ['GET', /^\/v1\/balance-transactions$/, listRows],
     ['POST', /^\/v1\/data-exports$/, createExport],
     ['GET', /^\/v1\/data-exports\/[^/]+$/, getExport],
+    ['POST', /^\/v1\/webhooks$/, createWebhook],
+    ['POST', /^\/v2\/payments\/eligibility$/, eligibility],
+    ['GET', /^\/v1\/me\/fee-plans$/, feePlans],
     ['GET', /^\/v1\/payments$/, listPayments],
     ['GET', /^\/v1\/payments\/[^/]+$/, getPayment],
   ]
@@ -243,6 +251,50 @@ export function createApi(options: ApiOptions): Api {
     }
     exports.set(asked.id, asked)
     return json(switches.exportCreatedStatus, exportView(asked))
+  }
+
+  function createWebhook(request: LoggedRequest, account: SandboxAccount): Answer {
+    const { type, url } = webhookRequest(request.body)
+    const id = `webhook_${chanceOf(`webhooks/${webhooks.length}`).base62(34)}`
+    webhooks.push({ id, account, type, url })
+    return json(201, { id, type, url })
+  }
+
+  function eligibility(request: LoggedRequest, account: SandboxAccount): Answer {
+    if (switches.eligibility === 'missing') throw notFound()
+    const { purchase_amount: amount, queries } = eligibilityRequest(request.body)
+    const answers = eligibilityOf(account, world.nowS, {
+      amount,
+      queries: queries?.map((query) => ({
+        installments: query.installments_count,
+        deferredDays: query.deferred_days ?? 0,
+        deferredMonths: query.deferred_months ?? 0,
+      })),
+    })
+    return json(
+      200,
+      answers.map((answer) => eligibilityView(answer, amount)),
+    )
+  }
+
+  function feePlans(_request: LoggedRequest, account: SandboxAccount): Answer {
+    if (switches.feePlans === 'refused') return json(403, { message: 'Forbidden' })
+    return json(
+      200,
+      offersOf(account, world.nowS).offers.map((offer) => ({
+        allowed: true,
+        available_online: true,
+        kind: 'general',
+        installments_count: offer.installments,
+        deferred_days: offer.deferredDays,
+        deferred_months: 0,
+        merchant_fee_variable: Math.round(Number(offer.ratePercent) * 100),
+        merchant_fee_fixed: 0,
+        customer_fee_variable: 0,
+        min_purchase_amount: offer.minimum,
+        max_purchase_amount: offer.maximum,
+      })),
+    )
   }
 
   function getExport(request: LoggedRequest, account: SandboxAccount): Answer {
@@ -420,6 +472,7 @@ export function createApi(options: ApiOptions): Api {
 
   return {
     accountOf,
+    webhooks,
     exportFile: (exportId) => exports.get(exportId)?.csv ?? undefined,
     answer: (request) => {
       const account = accountOf(request)
@@ -495,6 +548,49 @@ const exportBody = z.object({
   payout: z.string().startsWith('payout_').optional(),
 })
 
+const eligibilityBody = z.object({
+  purchase_amount: z.int().min(0),
+  queries: z
+    .array(
+      z.object({
+        installments_count: z.int().min(1),
+        deferred_days: z.int().min(0).optional(),
+        deferred_months: z.int().min(0).optional(),
+      }),
+    )
+    .optional(),
+})
+
+function eligibilityRequest(body: string): z.infer<typeof eligibilityBody> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(body)
+  } catch {
+    throw invalid('body', 'invalid_type', undefined, 'The body is not JSON')
+  }
+  const result = eligibilityBody.safeParse(parsed)
+  if (result.success) return result.data
+  const field = result.error.issues[0]?.path.join('.') ?? ''
+  const missing = !(field in Object(parsed))
+  throw invalid(field, missing ? 'missing_field' : 'invalid_value', undefined, 'invalid')
+}
+
+const webhookBody = z.object({ type: z.string().min(1), url: z.url() })
+
+function webhookRequest(body: string): z.infer<typeof webhookBody> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(body)
+  } catch {
+    throw invalid('body', 'invalid_type', undefined, 'The body is not JSON')
+  }
+  const result = webhookBody.safeParse(parsed)
+  if (result.success) return result.data
+  const field = result.error.issues[0]?.path.join('.') ?? ''
+  const missing = !(field in Object(parsed))
+  throw invalid(field, missing ? 'missing_field' : 'invalid_value', undefined, 'invalid')
+}
+
 function exportRequest(body: string): z.infer<typeof exportBody> {
   let parsed: unknown
   try {
@@ -518,6 +614,37 @@ function exportRequest(body: string): z.infer<typeof exportBody> {
     throw invalid('payout', 'missing_field', undefined, 'This type needs a payout')
   }
   return result.data
+}
+
+/** As the provider's shop plugins are answered. */
+function eligibilityView(answer: SandboxEligibility, amount: number): unknown {
+  const terms = {
+    installments_count: answer.installments,
+    deferred_days: answer.deferredDays,
+    deferred_months: answer.deferredMonths,
+    purchase_amount: amount,
+  }
+  if (!answer.eligible) {
+    return {
+      ...terms,
+      eligible: false,
+      reasons: answer.reasons,
+      ...(answer.limits === null ? {} : { constraints: { purchase_amount: answer.limits } }),
+    }
+  }
+  return {
+    ...terms,
+    eligible: true,
+    customer_total_cost_amount: 0,
+    customer_total_cost_bps: 0,
+    payment_plan: answer.instalments.map((each, index) => ({
+      purchase_amount: each,
+      customer_fee: 0,
+      customer_interest: 0,
+      total_amount: each,
+      due_date: answer.atS + (answer.deferredDays + 30 * index) * 86_400,
+    })),
+  }
 }
 
 /** Equal instalments a month apart, what does not divide in the first. */

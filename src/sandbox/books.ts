@@ -16,8 +16,17 @@ import {
 import type { FeeContract } from '../domain/fee-contract.ts'
 import { sumOf } from '../domain/money.ts'
 import { type Period, periodInstants } from '../domain/period.ts'
+import {
+  type PlanAnswer,
+  type PlanSnapshot,
+  type PlanTerms,
+  questionAbout,
+  snapshotOf,
+  termsOfPlan,
+} from '../domain/plans.ts'
 import { exportedRows } from './accounting-export.ts'
 import { bankFilesOf, statementsOf } from './bank-files.ts'
+import { eligibilityOf } from './eligibility.ts'
 import type { Books, EntityBooks, HeldExport } from './gather.ts'
 import type { BankLine, SandboxAccount, SandboxRow, SandboxWorld } from './model.ts'
 import { contractOf } from './plans.ts'
@@ -37,6 +46,8 @@ export interface BooksOptions {
   readonly hasContract: boolean
   /** What an earlier run saw, in the order of the world's accounts. */
   readonly earlier?: readonly Look[]
+  /** Days on which the provider was asked for its plans, besides those of the runs. */
+  readonly planDays?: readonly Day[]
   /** Whether the period was closed after that run. */
   readonly isClosed?: boolean
 }
@@ -71,20 +82,85 @@ export function booksOf(world: SandboxWorld, options: BooksOptions): Books {
       const look = looks[at] ?? { rows: [], export: exportOf(world, account, options, 1) }
       const before = earlier?.[at]
       const now = new Map(look.rows.map((row) => [row.id, row]))
+      const payments = lookedUp(account, look.rows, period, policy.zone)
       return {
         entity: account.name,
         account: accountsOf(world, account),
         rows: look.rows,
         vanished: (before?.rows ?? []).filter(({ id }) => !now.has(id)),
         changes: (before?.rows ?? []).flatMap((row) => changesOf(row, now.get(row.id), asOf)),
-        payments: lookedUp(account, look.rows, period, policy.zone),
+        payments,
         exports: newestOfEachSpan(look.export, before?.export),
         fees: options.hasContract ? contract(account) : null,
+        plans: planSnapshotsOf(world, account, options, { rows: look.rows, payments }),
       }
     }),
     bank: bankOf(world),
     record: { ...NO_RECORD, lateRows: lateRowsOf(world, options) },
   }
+}
+
+/** What the provider answers about plans on each of the days, asked about what is known. */
+function planSnapshotsOf(
+  world: SandboxWorld,
+  account: SandboxAccount,
+  { period, asOf, policy, planDays = [] }: BooksOptions,
+  { rows, payments }: Pick<EntityBooks, 'rows' | 'payments'>,
+): PlanSnapshot[] {
+  const planOf = new Map(payments.map(({ paymentId, payment }) => [paymentId, payment?.plan]))
+  const days = [...new Set([...planDays, asOf])].filter((day) => day <= asOf).toSorted()
+  const ofPeriod = periodInstants(period, policy.zone)
+  const sales = rows.filter(({ kind }) => kind === 'from_transaction')
+  return days.map((day) => {
+    const startS = startOfDay(addDays(day, -ASKED_ABOUT_DAYS), policy.zone)
+    const endS = startOfDay(addDays(day, 1), policy.zone)
+    const asked = sales.filter(
+      ({ createdS }) =>
+        (startS <= createdS && createdS < endS) ||
+        (ofPeriod.startS <= createdS && createdS < ofPeriod.endS),
+    )
+    const question = questionAbout(
+      asked.map(({ paymentId, amountMinor }) => ({
+        plan: planOf.get(paymentId ?? '') ?? null,
+        leastMinor: amountMinor,
+        mostMinor: amountMinor,
+      })),
+    )
+    const plans = question.plans.flatMap((plan) => termsOfPlan(plan) ?? [])
+    const answers = [
+      ...planAnswers(account, world.nowS, question.discoveryMinor),
+      ...(plans.length === 0 ? [] : planAnswers(account, world.nowS, question.queryMinor, plans)),
+    ]
+    return snapshotOf({ day, currency: 'EUR', answers, asked: question.plans, feePlans: null })
+  })
+}
+
+/** As the job asks about the last days. */
+const ASKED_ABOUT_DAYS = 7
+
+function planAnswers(
+  account: SandboxAccount,
+  nowS: number | undefined,
+  purchaseMinor: bigint,
+  queries?: readonly PlanTerms[],
+): PlanAnswer[] {
+  return eligibilityOf(account, nowS, { amount: Number(purchaseMinor), queries }).map(
+    ({ eligible, reasons, limits, instalments, ...terms }) => ({
+      terms,
+      isEligible: eligible,
+      purchaseMinor,
+      minimumMinor: limits === null ? null : BigInt(limits.minimum),
+      maximumMinor: limits === null ? null : BigInt(limits.maximum),
+      refusals: Object.entries(reasons).map(([field, code]) => ({ field, code })),
+      costMinor: eligible ? 0n : null,
+      instalments: instalments.map((each) => ({
+        purchaseMinor: BigInt(each),
+        feeMinor: 0n,
+        interestMinor: 0n,
+        totalMinor: BigInt(each),
+      })),
+    }),
+  )
 }
 
 /** Of several exports of one span only the newest is looked at. */

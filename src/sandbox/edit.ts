@@ -62,25 +62,33 @@ export function paymentsInOrder(account: SandboxAccount): SandboxPayment[] {
   return inOrder ? payments : payments.sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** The plan of sales that are added by hand. */
-function usualPlan(): SandboxPlan {
-  const plan = SANDBOX_PLANS.find(({ kind }) => kind === 'P3X')
-  if (plan === undefined) throw new Error('the plan P3X is not among the plans')
+/** P3X for sales that are added by hand, P1X for those that may be as large as a payout. */
+function planNamed(wanted: 'P3X' | 'P1X'): SandboxPlan {
+  const plan = SANDBOX_PLANS.find(({ kind }) => kind === wanted)
+  if (plan === undefined) throw new Error(`the plan ${wanted} is not among the plans`)
   return plan
 }
 
 /** A sale that leaves exactly this much after its fee; otherwise as `addSale`. */
 export function addSaleOfNet(account: SandboxAccount, createdS: number, net: number): SandboxRow {
-  const plan = usualPlan()
+  const plan = planNamed('P1X')
   let amount = net
   // A cent more of purchase is a cent more of net, or of fee: so each net has its purchase.
   while (amount - planFee(plan, amount, account.feeVat ?? 'excluded') < net) amount += 1
-  return addSale(account, createdS, amount)
+  return addSaleIn(plan, account, createdS, amount)
 }
 
 /** A sale like any other that is not paid out yet. */
 export function addSale(account: SandboxAccount, createdS: number, amount: number): SandboxRow {
-  const plan = usualPlan()
+  return addSaleIn(planNamed('P3X'), account, createdS, amount)
+}
+
+function addSaleIn(
+  plan: SandboxPlan,
+  account: SandboxAccount,
+  createdS: number,
+  amount: number,
+): SandboxRow {
   const label = `${account.name}/sale/${account.rows.length}`
   const payment: SandboxPayment = {
     id: lateId('payment', createdS, label),

@@ -52,6 +52,8 @@ export type Fault =
   | { do: 'mutate'; change: (world: SandboxWorld) => void }
   /** Whatever the function says; undefined: the usual answer. */
   | { do: 'answer'; with: (request: LoggedRequest) => Answer | undefined }
+  /** What the function makes of the usual answer. */
+  | { do: 'edit'; answer: (usual: Answer) => Answer }
 
 /** Which requests go wrong, and how. Without `times` and `when`: all that match. */
 export interface FaultRule {

@@ -12,6 +12,9 @@ import type {
   LookedUpPayment,
   Movement,
   PayoutFacts,
+  PlanFacts,
+  PlannedSale,
+  PlanSales,
 } from '../domain/facts.ts'
 import {
   contractFee,
@@ -22,6 +25,7 @@ import {
 import { arithmeticHolds, signHolds } from '../domain/ledger-rows.ts'
 import { absolute, sumOf } from '../domain/money.ts'
 import { periodInstants } from '../domain/period.ts'
+import { bracketsOf, faultOfSale, type PlanSnapshot } from '../domain/plans.ts'
 import { residualOf, residualRows } from '../domain/residual.ts'
 
 /**
@@ -47,6 +51,8 @@ export interface EntityBooks extends Pick<EntityFacts, 'entity' | 'account' | 'c
   readonly payments: readonly LookedUpPayment[]
   readonly exports: readonly HeldExport[]
   readonly fees: FeeContract | null
+  /** What the provider said of the account's plans, in the order of days; nothing: it was not asked. */
+  readonly plans?: readonly PlanSnapshot[]
 }
 
 export interface Books extends Omit<Facts, 'entities'> {
@@ -129,6 +135,7 @@ function entityFacts(
         !settled.has(paymentId ?? ''),
     ),
     payments: paymentsAsOf(rows, books, view).filter(({ paymentId }) => !settled.has(paymentId)),
+    plans: planFacts(rows, books, view, { asOf, policy }),
   }
 }
 
@@ -243,6 +250,52 @@ function latePaidRows(
       (own) => own.createdS >= Math.max(startS, leastS) && own.createdS < endS,
     )
   })
+}
+
+/** As `loadPlanFacts` finds them. */
+function planFacts(
+  rows: readonly BalanceTransaction[],
+  { payments, plans = [] }: EntityBooks,
+  { startS, endS }: View,
+  { asOf, policy }: Pick<Facts, 'asOf' | 'policy'>,
+): PlanFacts {
+  const bought = new Map(payments.map(({ paymentId, payment }) => [paymentId, payment]))
+  const sales = rows.filter(({ kind }) => kind === 'from_transaction')
+  const sold = groupBy(
+    sales.filter(({ createdS }) => startS <= createdS && createdS < endS),
+    ({ paymentId, currency }) => `${bought.get(paymentId ?? '')?.plan ?? ''}\u0000${currency}`,
+  )
+  const snapshots = plans.filter(({ day }) => day <= asOf)
+  const brackets = bracketsOf(snapshots)
+  const rules = { zone: policy.zone, feeCheck: null }
+  return {
+    snapshots,
+    sold: [...sold]
+      .map(([name, group]): PlanSales => {
+        const [plan = '', currency = ''] = name.split('\u0000')
+        return {
+          plan: plan === '' ? null : plan,
+          currency,
+          sales: group.length,
+          grossMinor: sumOf(group.map(({ amountMinor }) => amountMinor)),
+          feesMinor: sumOf(group.map(({ feeMinor }) => feeMinor)),
+        }
+      })
+      .toSorted(
+        (a, b) =>
+          Number(a.plan === null) - Number(b.plan === null) ||
+          compareText(a.plan ?? '', b.plan ?? '') ||
+          compareText(a.currency, b.currency),
+      ),
+    doubtful: sales
+      .flatMap((row): PlannedSale[] => {
+        const payment = bought.get(row.paymentId ?? '') ?? null
+        if (payment === null || payment.plan === null) return []
+        return [{ row, plan: payment.plan, purchaseMinor: payment.purchaseAmountMinor }]
+      })
+      .filter((sale) => faultOfSale(sale, brackets, rules) !== null),
+    feeCheck: null,
+  }
 }
 
 function feeFacts(

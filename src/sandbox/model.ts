@@ -3,6 +3,8 @@
  * cents, epoch seconds), as the API sends it. Tests change it freely; every request reads it afresh.
  */
 
+import type { SandboxOffer } from './plans.ts'
+
 /** A ledger row as `GET /v1/balance-transactions` sends it. Further attributes are sent as they are. */
 export interface SandboxRow {
   id: string
@@ -57,6 +59,14 @@ export interface ExportEdits {
   changed: Map<string, { gross?: number; fee?: number; net?: number; vat?: number }>
 }
 
+/** What an account may sell from an instant on. */
+export interface SandboxOffers {
+  fromS: number
+  offers: readonly SandboxOffer[]
+  /** It may not sell anything, and is told so of every plan. */
+  isStopped?: boolean
+}
+
 export interface SandboxAccount {
   name: string
   apiKey: string
@@ -70,6 +80,8 @@ export interface SandboxAccount {
   /** Whether `merchant_fee` is without VAT (the default) or with it. */
   feeVat?: 'excluded' | 'included'
   exportEdits?: ExportEdits
+  /** In the order of their instants; by default all plans of the sandbox, all the time. */
+  offers?: SandboxOffers[]
 }
 
 /** One booked line of a bank account. Texts are empty where the bank says nothing. */

@@ -72,7 +72,38 @@ export const SANDBOX_PLANS: readonly SandboxPlan[] = [
     leastAmount: 3_500,
     mostAmount: 35_000,
   },
+  // Paid at once; only added by hand, for purchases that no instalments are made for.
+  {
+    kind: 'P1X',
+    installments: 1,
+    deferredDays: 0,
+    ratePercent: '1.20',
+    weight: 0,
+    leastAmount: 100,
+    mostAmount: 5_000_000,
+  },
 ]
+
+/** What an account may sell in one plan. */
+export interface SandboxOffer {
+  readonly kind: string
+  readonly installments: number
+  readonly deferredDays: number
+  readonly ratePercent: string
+  /** Smallest and largest purchase in cents. */
+  readonly minimum: number
+  readonly maximum: number
+}
+
+/** Every plan that is sold, and for more than is. */
+export const SANDBOX_OFFERS: readonly SandboxOffer[] = SANDBOX_PLANS.map((plan) => ({
+  kind: plan.kind,
+  installments: plan.installments,
+  deferredDays: plan.deferredDays,
+  ratePercent: plan.ratePercent,
+  minimum: Math.max(2_000, Math.floor((plan.leastAmount - 1_000) / 5_000) * 5_000),
+  maximum: Math.max(200_000, plan.mostAmount + 60_000),
+}))
 
 /** The contract between the provider and a sandbox account, as the settings would have it. */
 export function contractOf(feeVat: 'excluded' | 'included'): FeeContract {

@@ -458,6 +458,38 @@ const PLANTS: Record<PlantedCode, (scene: Scene) => Finding> = {
     }
   },
 
+  plan_not_offered: (scene) => {
+    const { row, payment } = takeRow(scene, 'from_transaction')
+    const plan = payment.kind
+    payment.kind = 'P12X'
+    payment.installments_count = 12
+    payment.deferred_days = 0
+    return {
+      key: { balance_transaction_id: row.id },
+      story: `A sale of ${euros(row.amount)} is in 12 instalments instead of ${plan}, which the account never offered.`,
+    }
+  },
+
+  plan_amount: (scene) => {
+    const { row, payment, payout } = takeRow(
+      scene,
+      'from_transaction',
+      (sale) => sale.row.amount < 50_000 && leavesEnough(sale),
+    )
+    const before = row.net_amount
+    payment.kind = 'P10X'
+    payment.installments_count = 10
+    payment.deferred_days = 0
+    payment.merchant_fee = feeOf(scene, payment)
+    row.merchant_fee = payment.merchant_fee
+    row.net_amount = row.amount - row.merchant_fee
+    adjustPayout(payout, row.net_amount - before)
+    return {
+      key: { balance_transaction_id: row.id },
+      story: `A sale of ${euros(row.amount)} is in ten instalments, which begin at 550.00 EUR.`,
+    }
+  },
+
   vat_mismatch: (scene) => {
     const { account } = scene
     const { row } = takeRow(scene, 'from_transaction')

@@ -12,6 +12,14 @@ import {
   type LoggedRequest,
 } from './faults.ts'
 import type { SandboxWorld } from './model.ts'
+import {
+  deliver,
+  type Delivery,
+  ipnFor,
+  type OutgoingNotification,
+  type SandboxWebhook,
+  webhookFor,
+} from './notify.ts'
 import { DEFAULT_SWITCHES, type SandboxSwitches } from './switches.ts'
 
 export type { Fault } from './faults.ts'
@@ -30,10 +38,24 @@ export interface Sandbox {
   readonly switches: SandboxSwitches
   /** Every request to either server, in the order of arrival. Empty it with `length = 0`. */
   readonly requests: LoggedRequest[]
+  /** Webhooks that were asked for, in that order. */
+  readonly webhooks: readonly SandboxWebhook[]
+  /**
+   * Tells of an event of a payment: by IPN to `ipnUrl` if it is given, and by the webhooks of the
+   * payment's account that were asked for this type. Tries again as the provider does.
+   */
+  notify(event: SandboxEvent): Promise<Delivery[]>
   script(rule: FaultRule): void
   clearScript(): void
   /** Drops every connection and stops both servers. */
   close(): Promise<void>
+}
+
+interface SandboxEvent {
+  /** `payment.captured` and the like. */
+  readonly type: string
+  readonly paymentId: string
+  readonly ipnUrl?: string
 }
 
 export interface SandboxOptions {
@@ -92,6 +114,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     world,
     switches,
     requests,
+    webhooks: api.webhooks,
+    notify: async (event) => {
+      const deliveries: Delivery[] = []
+      for (const outgoing of await notificationsOf(api, world, event)) {
+        deliveries.push(await deliver(outgoing))
+      }
+      return deliveries
+    },
     script: (rule) => {
       script.add(rule)
     },
@@ -103,6 +133,30 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       await Promise.all([stop(apiServer), stop(exportServer)])
     },
   }
+}
+
+async function notificationsOf(
+  api: Api,
+  world: SandboxWorld,
+  { type, paymentId, ipnUrl }: SandboxEvent,
+): Promise<OutgoingNotification[]> {
+  const account = world.accounts.find(({ payments }) => payments.has(paymentId))
+  if (account === undefined) throw new Error(`no account of this world has ${paymentId}`)
+  const shown = api.answer({
+    host: 'api',
+    method: 'GET',
+    path: `/v1/payments/${paymentId}`,
+    query: {},
+    headers: { authorization: `Alma-Auth ${account.apiKey}` },
+    body: '',
+    atMs: Date.now(),
+    status: null,
+  })
+  const data: unknown = JSON.parse(shown.body)
+  const signedS = Math.floor(Date.now() / 1000)
+  const asked = api.webhooks.filter((each) => each.account === account && each.type === type)
+  const posts = await Promise.all(asked.map(({ url }) => webhookFor({ type, data, signedS }, url)))
+  return [...(ipnUrl === undefined ? [] : [ipnFor(account, paymentId, ipnUrl)]), ...posts]
 }
 
 async function listen(server: Server, host: string, port: number): Promise<string> {
@@ -194,10 +248,13 @@ async function handle(
     await precede(on, fault, request)
     replaced ??= replacement(fault, request)
   }
-  const answer = replaced ?? on.answer(request)
+  let answer = replaced ?? on.answer(request)
   const earlierPage = lastPages.get(request.path)
   if (isListPage(answer.body)) lastPages.set(request.path, answer.body)
-  for (const fault of faults) spoil(fault, answer, earlierPage)
+  for (const fault of faults) {
+    spoil(fault, answer, earlierPage)
+    if (fault.do === 'edit') answer = fault.answer(answer)
+  }
   if (on.switches.charsetInContentType && answer.headers['content-type'] === 'application/json') {
     answer.headers['content-type'] = 'application/json; charset=utf-8'
   }

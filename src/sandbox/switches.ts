@@ -47,6 +47,10 @@ export interface SandboxSwitches {
 
   /** `missing`: 404, as for an account without the right to it. */
   paymentsList: 'full' | 'without_refunds' | 'missing'
+  /** Whether plans can be asked for; `missing`: 404, as of an API that does not have it. */
+  eligibility: 'full' | 'missing'
+  /** Whether the account may read its fee plans; `refused`: 403. */
+  feePlans: 'full' | 'refused'
 }
 
 /** As documented, and where nothing is, as the published samples suggest. */
@@ -73,4 +77,6 @@ export const DEFAULT_SWITCHES: Readonly<SandboxSwitches> = {
   exportPayoutRows: true,
   exportRefundSign: 'signed',
   paymentsList: 'full',
+  eligibility: 'full',
+  feePlans: 'full',
 }

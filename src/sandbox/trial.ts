@@ -66,6 +66,8 @@ export interface Trial {
   readonly hasContract: boolean
   readonly period: Period
   readonly asOf: Day
+  /** Days on which the provider is asked for its plans, besides those of the looks. */
+  readonly planDays: readonly Day[]
   /** Days on which the clean world is looked at as well. */
   readonly cleanAsOf: readonly Day[]
   /** In the order in which they are tried, until as many as wanted are planted. */
@@ -105,6 +107,7 @@ export function planTrial(seed: number): Trial {
     hasContract: chance.happens(0.5),
     period,
     asOf,
+    planDays: planDaysOf(frame),
     cleanAsOf: Array.from({ length: CLEAN_LOOKS }, () =>
       addDays(period.first, Math.floor(span * chance.fraction() ** 2)),
     ),
@@ -113,6 +116,18 @@ export function planTrial(seed: number): Trial {
     ),
     wanted: chance.whole(1, BREAKS_MAX),
   }
+}
+
+/** Often enough that every sale lies between two answers. */
+const DAYS_BETWEEN_PLAN_DAYS = 3
+
+function planDaysOf({ from, to }: (typeof FRAMES)[number]): Day[] {
+  const days: Day[] = []
+  const end = addDays(parseDay(to), DAYS_BETWEEN_PLAN_DAYS)
+  for (let day = parseDay(from); day <= end; day = addDays(day, DAYS_BETWEEN_PLAN_DAYS)) {
+    days.push(day)
+  }
+  return days
 }
 
 /** What no documentation settles, settled by chance. */
@@ -216,7 +231,7 @@ export function dayOfLook({ nowS }: SandboxWorld): Day {
 
 function judge(
   world: SandboxWorld,
-  trial: Pick<Trial, 'period' | 'asOf' | 'switches' | 'hasContract'>,
+  trial: Pick<Trial, 'period' | 'asOf' | 'switches' | 'hasContract' | 'planDays'>,
   earlier?: readonly Look[],
   isClosed = false,
 ) {
@@ -318,6 +333,8 @@ function clash(one: PlantedBreak, other: PlantedBreak): boolean {
   if (isUnnamed && one.code === 'deposit_wrong_account' && other.code === 'deposit_missing') {
     return true
   }
+  // The statement that is wrong, or missing, may be that of the account at which it arrived.
+  if (one.code === 'deposit_wrong_account' && STATEMENT_CODES.has(other.code)) return true
   if (one.entity !== other.entity) return false
   if (STATEMENT_CODES.has(one.code))
     return STATEMENT_CODES.has(other.code) || needsStatements(other.code)

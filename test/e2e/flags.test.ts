@@ -72,7 +72,10 @@ describe('--dry-run', () => {
     expect(again.out).toContain('It would change:\n  nothing\n')
     expect([await rowCounts(shop.database.db), await filesBelow(shop.dir)]).toEqual(after)
     // With a good export in store not even that.
-    expect(shop.sandbox.requests.filter(({ method }) => method === 'POST')).toHaveLength(2)
+    const exports = shop.sandbox.requests.filter(
+      ({ method, path }) => method === 'POST' && path === '/v1/data-exports',
+    )
+    expect(exports).toHaveLength(2)
   })
 
   test('of import-bank stores nothing and tells what would go in', async () => {

@@ -33,6 +33,8 @@ const READINGS: { readonly [Name in keyof SandboxSwitches]: readonly SandboxSwit
   exportPayoutRows: [true, false],
   exportRefundSign: ['signed', 'unsigned'],
   paymentsList: ['full', 'without_refunds', 'missing'],
+  eligibility: ['full', 'missing'],
+  feePlans: ['full', 'refused'],
 }
 
 /** Chosen so that together they show every value, and most pairs of values. */
@@ -105,7 +107,10 @@ test('an export that never completes: exit 4, all else is stored, and the next r
   expect(stuck.err).toContain('EXPORT_TIMEOUT_SECONDS')
   shop.sandbox.switches.exportStuck = false
   expect(await shop.runHere(...RECONCILE)).toMatchObject({ exitCode: 0 })
-  expect(shop.sandbox.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+  const exports = shop.sandbox.requests.filter(
+    ({ method, path }) => method === 'POST' && path === '/v1/data-exports',
+  )
+  expect(exports).toHaveLength(1)
   expect(await shop.csvs(WEEK)).toEqual(await undisturbed())
 })
 

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { SANDBOX_OFFERS } from '../../src/sandbox/plans.ts'
+import type { Sandbox } from '../../src/sandbox/server.ts'
 import { createWorld, DEMO_API_KEY, type SandboxWorld } from '../../src/sandbox/world.ts'
 import { ask, firstAccount, page, sandboxOf } from './support.ts'
 
@@ -56,6 +58,68 @@ describe('who may ask', () => {
       },
     ])
   })
+})
+
+describe('payment plans', () => {
+  const eligibility = async (sandbox: Sandbox, body: unknown): Promise<Response> =>
+    fetch(`${sandbox.url}/v2/payments/eligibility`, {
+      method: 'POST',
+      headers: { authorization: `Alma-Auth ${DEMO_API_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+
+  test('are listed for an amount, with limits where it is outside of them', async () => {
+    const sandbox = await sandboxOf({ world: smallWorld() })
+    const answers: unknown = await (await eligibility(sandbox, { purchase_amount: 10_001 })).json()
+    expect(answers).toHaveLength(SANDBOX_OFFERS.length)
+    expect(answers).toContainEqual(
+      expect.objectContaining({
+        installments_count: 3,
+        eligible: true,
+        payment_plan: [3_335, 3_333, 3_333].map((amount) =>
+          expect.objectContaining({ purchase_amount: amount, total_amount: amount }),
+        ),
+      }),
+    )
+    expect(answers).toContainEqual(
+      expect.objectContaining({
+        installments_count: 10,
+        eligible: false,
+        reasons: { purchase_amount: 'invalid_value' },
+        constraints: { purchase_amount: { minimum: 55_000, maximum: 300_000 } },
+      }),
+    )
+  })
+
+  test('are answered in the order of the queries, as the clock of the world has them', async () => {
+    const world = smallWorld()
+    firstAccount(world).offers = [
+      { fromS: 0, offers: SANDBOX_OFFERS },
+      { fromS: 1_710_000_000, offers: SANDBOX_OFFERS, isStopped: true },
+    ]
+    const sandbox = await sandboxOf({ world })
+    const queries = [4, 12].map((count) => ({ installments_count: count, deferred_days: 0 }))
+    const answersAt = async (nowS: number): Promise<unknown> => {
+      world.nowS = nowS
+      return (await eligibility(sandbox, { purchase_amount: 20_000, queries })).json()
+    }
+    expect(await answersAt(1_709_999_999)).toMatchObject([
+      { installments_count: 4, eligible: true },
+      { installments_count: 12, eligible: false, reasons: { installments_count: 'invalid_value' } },
+    ])
+    expect(await answersAt(1_710_000_000)).toMatchObject([
+      { installments_count: 4, reasons: { merchant: 'merchant_cant_create_payments' } },
+      { installments_count: 12, eligible: false },
+    ])
+  })
+
+  test.each([{}, { purchase_amount: 1.5 }, { purchase_amount: 100, queries: [{}] }])(
+    'are not told to %j: 400',
+    async (body) => {
+      const sandbox = await sandboxOf({ world: smallWorld() })
+      expect((await eligibility(sandbox, body)).status).toBe(400)
+    },
+  )
 })
 
 describe('balance transactions', () => {

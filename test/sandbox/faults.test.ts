@@ -68,6 +68,17 @@ describe('what a rule does', () => {
     expect(await answer.text()).toBe('<h1>Slow down</h1>')
   })
 
+  test('what a function makes of the usual answer', async () => {
+    const sandbox = await faulty({
+      do: 'edit',
+      answer: ({ body, headers }) => ({ status: 207, headers, body: body.toUpperCase() }),
+    })
+    const answer = await ask(sandbox, ROWS)
+    expect(answer.status).toBe(207)
+    expect((await answer.text()).startsWith('{"DATA":[{"ID":"BALANCE_TXN')).toBe(true)
+    expect((await ask(sandbox, ROWS)).status).toBe(200)
+  })
+
   test('a page of a proxy, or half of the JSON, with status 200', async () => {
     const proxy = await ask(await faulty({ do: 'html' }), ROWS)
     expect([proxy.status, proxy.headers.get('content-type')]).toEqual([200, 'text/html'])
