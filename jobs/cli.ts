@@ -8,8 +8,9 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import type { Config, Environment } from '../src/config.ts'
+import { dayOfInstant } from '../src/domain/day.ts'
 import { EXIT, type ExitCode, UsageFault } from '../src/errors.ts'
-import type { CommandIo, DecideFlags } from './command.ts'
+import type { CommandIo, DecideFlags, ReconcileFlags } from './command.ts'
 import {
   readCloseFlags,
   readPairFlags,
@@ -34,6 +35,7 @@ import {
 } from './reconcile-flags.ts'
 import { type CliIo, Interruption, runCommand, tellFailure } from './run-command.ts'
 import { appVersion } from './version.ts'
+import { readWebhookFlags, type TypedWebhookFlags } from './webhook-flags.ts'
 
 const EXIT_CODES = `
 Exit codes:
@@ -58,7 +60,9 @@ Examples:
   npm run reconcile -- --month 2024-03 --as-of 2024-04-15
   npm run reconcile -- --from 2024-03-18 --to 2024-03-24 --entity Shop
   npm run reconcile -- --week 2024-W12 --bank statement.xml --bank more.csv
-  npm run reconcile -- --week 2024-W12 --offline --dry-run --json`
+  npm run reconcile -- --touched
+  npm run reconcile -- --week 2024-W12 --offline --dry-run --json
+  npm run reconcile -- --week 2024-W12 --offline --dry-run --set MATCH_WINDOW_DAYS=7`
 
 const IMPORT_EXAMPLES = `
 Examples:
@@ -98,6 +102,9 @@ Examples:
 const FULL_HELP =
   'prove the whole ledger anew instead of what changed since the last proof; the result is the same'
 
+const TOUCHED_HELP =
+  'of the provider read only what its notifications and open rows ask for; without a period the week in progress'
+
 const WORKERS_HELP =
   'fetch this many entities at a time, and share them with every process started alike, here or on other machines'
 
@@ -105,6 +112,22 @@ const EXPLAIN_EXAMPLES = `
 Examples:
   npm run explain -- payout_11xWHrMPGnimx7YuAKTXnRqwnGyAS0yz8W
   npm run explain -- disc_0123456789abcdef --as-of 2024-04-05`
+
+const METRICS_EXAMPLES = `
+Examples:
+  npm run metrics
+  npm run --silent metrics -- --json
+  npm run metrics -- --textfile /var/lib/node_exporter/textfile/alma.prom`
+
+const MCP_EXAMPLES = `
+An assistant starts it by itself; its configuration holds something like
+  { "mcpServers": { "alma": { "command": "npm",
+      "args": ["--prefix", "/path/to/this/folder", "run", "--silent", "mcp"] } } }`
+
+const WEBHOOKS_EXAMPLES = `
+Examples:
+  npm run webhooks -- register --url https://books.example.com/alma
+  npm run webhooks -- register --url https://books.example.com/alma --events payment.captured,payment.canceled --entity Shop`
 
 const PURGE_EXAMPLES = `
 Examples:
@@ -150,8 +173,9 @@ export async function runCli(
   }
   if (request === null) return EXIT.usage
   const exitCode = await runCommand(io, { json, debug }, request)
-  // To stop is what a schedule waits for.
-  return argv[0] === 'schedule' && io.signal.reason instanceof Interruption ? EXIT.done : exitCode
+  // To be stopped is what these wait for.
+  const isToBeStopped = argv[0] === 'schedule' || argv[0] === 'listen'
+  return isToBeStopped && io.signal.reason instanceof Interruption ? EXIT.done : exitCode
 }
 
 function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => void): Command {
@@ -185,18 +209,29 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     .option('--mail', 'send the report as well')
     .option('--fec', 'write the journal as a French FEC file as well')
     .option('--dry-run', 'store, mail and write nothing; print what would change')
+    .option(
+      '--set <setting>',
+      'NAME=VALUE: with --dry-run, print what would move between matched and open under this policy setting; may be given several times',
+      each,
+    )
+    .option('--touched', TOUCHED_HELP)
     .option('--full', FULL_HELP)
     .option('--json', 'print the summary as JSON on standard output, and nothing else there')
     .option('--fail-on-discrepancy', 'exit with 8 instead of 0 when something is open')
     .option('--workers <number>', WORKERS_HELP, once)
     .addHelpText('after', RECONCILE_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
     .action((typed: TypedReconcileFlags) => {
-      const flags = readReconcileFlags(typed, io.cwd)
+      const flagsIn = (zone: string): ReconcileFlags =>
+        readReconcileFlags(typed, io.cwd, dayOfInstant(io.now().getTime() / 1000, zone))
+      // What is wrong with the command line is told before the settings are read.
+      flagsIn('UTC')
       ask(async (commandIo) => {
         const config = await settings()
+        const flags = flagsIn(config.businessTimeZone)
         checkEntity(flags.entity, config)
+        const tried = flags.set === undefined ? null : await triedSettings(env, io, flags.set)
         const { reconcileCommand } = await import('./reconcile-command.ts')
-        return reconcileCommand(config, flags, commandIo)
+        return reconcileCommand(config, flags, commandIo, tried)
       })
     })
 
@@ -273,6 +308,47 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     })
 
   program
+    .command('listen')
+    .summary('take the notifications of the provider')
+    .description(
+      'Stays up and takes what the provider tells by itself, at LISTEN_PORT of LISTEN_HOST: the IPN, checked with the API key, and webhooks, checked with WEBHOOK_KEY. Each is stored once and marks its payment for reconcile --touched and the next night. SIGTERM ends it cleanly.',
+    )
+    .addHelpText('after', EXIT_CODES + '\n' + SETTINGS)
+    .action(() => {
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { stopWithNpm } = await import('./schedule.ts')
+        stopWithNpm(env['npm_lifecycle_event'] === 'listen')
+        const { listenCommand } = await import('./listen.ts')
+        return listenCommand(config, commandIo)
+      })
+    })
+
+  const webhooks = program
+    .command('webhooks')
+    .summary('have the provider send webhooks')
+    .description('Has the provider send webhooks to an address, where the account may do so.')
+    .addHelpText('after', WEBHOOKS_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+  webhooks
+    .command('register')
+    .summary('one webhook for each type of event')
+    .description('Asks the provider for one webhook for each type of event.')
+    .requiredOption('--url <url>', 'where the provider reaches listen, https', once)
+    .option('--events <types>', 'types of events, separated by commas (default: all known)', once)
+    .option('--entity <name>', 'one entity only (default: all)', once)
+    .option('--json', 'print the outcome as JSON on standard output, and nothing else there')
+    .addHelpText('after', WEBHOOKS_EXAMPLES)
+    .action((typed: TypedWebhookFlags) => {
+      const flags = readWebhookFlags(typed)
+      ask(async (commandIo) => {
+        const config = await settings()
+        checkEntity(flags.entity, config)
+        const { registerWebhooksCommand } = await import('./webhooks.ts')
+        return registerWebhooksCommand(config, flags, commandIo)
+      })
+    })
+
+  program
     .command('explain')
     .summary('everything known about one id')
     .description(
@@ -288,6 +364,43 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
         const config = await settings()
         const { explainCommand } = await import('./explain.ts')
         return explainCommand(config, { id, asOf, json: typed.json ?? false }, commandIo)
+      })
+    })
+
+  program
+    .command('metrics')
+    .summary('how the last periods went')
+    .description(
+      'Prints for the last 12 weeks, months and ranges that have a report: payouts matched without a human, days to clear, the oldest open item, residuals, late deposits, corrections of matches.',
+    )
+    .option('--entity <name>', 'one entity only (default: all)', once)
+    .option('--textfile <path>', 'write them for Prometheus as well, whole or not at all', once)
+    .option('--json', 'print them as JSON on standard output, and nothing else there')
+    .addHelpText('after', METRICS_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action((typed: { entity?: string; textfile?: string; json?: true }) => {
+      const { entity = null, textfile } = typed
+      const path = textfile === undefined ? null : readPath('--textfile', textfile, io.cwd)
+      ask(async (commandIo) => {
+        const config = await settings()
+        checkEntity(entity, config)
+        const { metricsCommand } = await import('./metrics.ts')
+        const flags = { entity, json: typed.json ?? false, textfile: path }
+        return metricsCommand(config, flags, commandIo)
+      })
+    })
+
+  program
+    .command('mcp')
+    .summary('answer the questions of an assistant')
+    .description(
+      'A Model Context Protocol server on standard input and output, for the assistants that finance people use. It only reads what is stored, starts no run, and stands in the way of none. Ends with its input.',
+    )
+    .addHelpText('after', MCP_EXAMPLES + '\n' + EXIT_CODES + '\n' + SETTINGS)
+    .action(() => {
+      ask(async (commandIo) => {
+        const config = await settings()
+        const { mcpCommand } = await import('./mcp.ts')
+        return mcpCommand(config, commandIo)
       })
     })
 
@@ -387,7 +500,7 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
     .command('purge')
     .summary('remove raw payloads and archived files that are old enough')
     .description(
-      'Removes what came in and is not needed for any proof: the raw payloads of ledger rows and bank entries from before a day, and the archived files of exports whose period ended before it. Figures, matches, decisions, reports and closed periods stay, and reports made again come out the same.',
+      'Removes what came in and is not needed for any proof: the raw payloads of ledger rows and bank entries from before a day, the notifications of the provider, and the archived files of exports whose period ended before it. Figures, matches, decisions, reports and closed periods stay, and reports made again come out the same.',
     )
     .requiredOption('--before <day>', 'the first day of which everything is kept', once)
     .requiredOption('--by <name>', 'who answers for it', once)
@@ -511,6 +624,21 @@ async function readSettings(given: Environment, { cwd, progress }: CliIo): Promi
   const config = readConfig(env, { cwd, readFile: readTextFile })
   for (const warning of settingWarnings(env, config)) progress.note(`warning: ${warning}`, 'warn')
   return config
+}
+
+/** The settings as they would be with some of them set otherwise. */
+async function triedSettings(
+  given: Environment,
+  { cwd }: CliIo,
+  set: ReadonlyMap<string, string>,
+): Promise<Config> {
+  const { inspectConfig, loadEnvironment, settingFaultText } = await import('../src/config.ts')
+  const env = { ...loadEnvironment(cwd, given), ...Object.fromEntries(set) }
+  const { config, faults } = inspectConfig(env, { cwd, readFile: readTextFile })
+  if (faults.length === 0) return config
+  throw new UsageFault(`--set: ${faults.map(settingFaultText).join('; ')}`, {
+    hint: 'Settings that depend on each other can be tried together: --set may be given several times.',
+  })
 }
 
 function readTextFile(path: string): string | null {

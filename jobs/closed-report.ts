@@ -1,5 +1,5 @@
 /** The report of a period that somebody signed: as signed, with what changed since at its end. */
-import type { Db } from '../db/client.ts'
+import type { DbOrTx } from '../db/client.ts'
 import { loadSignedReport, type StandingClose } from '../db/closes.ts'
 import { writeSignedReport } from '../reports/signed.ts'
 import type { WrittenReports } from '../reports/write.ts'
@@ -20,7 +20,7 @@ export interface SignedAgain {
 
 /** @param now what the facts say today, of which the signed report takes the late changes only. */
 export async function signedAgain(
-  db: Db,
+  db: DbOrTx,
   close: StandingClose,
   now: Reconciled,
   zone: string,

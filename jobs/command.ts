@@ -43,6 +43,10 @@ export interface ReconcileFlags {
   readonly failOnDiscrepancy: boolean
   /** Fetch so many entities at a time, sharing them with other processes; null: alone, one by one. */
   readonly workers: number | null
+  /** Of the provider only what events and open rows ask for; left out: all that a night reads. */
+  readonly touched?: boolean
+  /** Policy settings to try in a dry run: values by name, not checked yet; left out: none. */
+  readonly set?: ReadonlyMap<string, string>
 }
 
 /** Who decided, and why: one line each, not empty. */

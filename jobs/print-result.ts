@@ -8,6 +8,7 @@ import { money } from '../src/domain/findings.ts'
 import { absolute, formatAmount, sumOf } from '../src/domain/money.ts'
 import type { DiscrepancyRow, Reconciliation, SummaryLine } from '../src/domain/reconciliation.ts'
 import type { BankImport } from './import-bank.ts'
+import { type WhatIf, whatIfJson } from './what-if.ts'
 
 /** Discrepancies told on the terminal; the CSV holds all of them. */
 const TOLD_MAX = 40
@@ -74,11 +75,15 @@ export function dryRunText(
   ])
 }
 
-/** @param written null for a dry run. */
+/**
+ * @param written null for a dry run.
+ * @param whatIf what other settings would move; null: none were tried.
+ */
 export function resultJson(
   reconciliation: Reconciliation,
   written: WrittenReports | null,
   notes: readonly string[],
+  whatIf: WhatIf | null = null,
 ): string {
   const { period, asOf, summary, discrepancies } = reconciliation
   return jsonText({
@@ -89,6 +94,7 @@ export function resultJson(
       written === null
         ? null
         : { dir: written.dir, changed: written.changed, manifest_sha256: written.manifestSha256 },
+    ...(whatIf === null ? {} : { what_if: whatIfJson(whatIf) }),
     lines: summaryLinesJson(summary),
     discrepancies: discrepancies.map((row) => ({
       discrepancy_id: row.discrepancyId,

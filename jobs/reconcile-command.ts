@@ -7,10 +7,12 @@ import { useDatabase, withRun } from './compose.ts'
 import { reconcilePeriod } from './reconcile.ts'
 import { reconcileShared } from './rounds.ts'
 
+/** @param tried the settings under which the facts are to be judged as well, in a dry run; null: none. */
 export async function reconcileCommand(
   config: Config,
   flags: ReconcileFlags,
   io: CommandIo,
+  tried: Config | null = null,
 ): Promise<ExitCode> {
   const asOf =
     flags.asOf ?? dayOfInstant(Math.floor(io.now().getTime() / 1000), config.businessTimeZone)
@@ -31,6 +33,11 @@ export async function reconcileCommand(
   if (!flags.offline && entities.length === 1 && only !== undefined) requireApiKey(only)
   if (flags.offline)
     io.progress.note('Nothing is fetched: the report is about what is stored (--offline)')
+  if (flags.touched === true) {
+    io.progress.note(
+      'Of the provider only what its notifications and open rows ask for is read (--touched); the next night reads all',
+    )
+  }
   const workers = workersOf(flags, io)
   const opened = await useDatabase(config, io, workers ?? 1)
   return withRun(
@@ -45,7 +52,7 @@ export async function reconcileCommand(
       onWait: (text) => io.progress.note(text),
     },
     async (db, runId, assertAlone, lock) => {
-      const context = { config, flags, entities, asOf, runId, io, assertAlone, lock }
+      const context = { config, flags, entities, asOf, runId, io, assertAlone, lock, tried }
       return workers === null
         ? (await reconcilePeriod(db, context)).exitCode
         : await reconcileShared(db, context, { command: 'reconcile', workers })

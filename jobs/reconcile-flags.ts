@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { type Day, parseDay } from '../src/domain/day.ts'
 import { InvalidValue } from '../src/domain/invalid-value.ts'
-import { parseMonth, parseRange, parseWeek, type Period } from '../src/domain/period.ts'
+import { parseMonth, parseRange, parseWeek, type Period, weekOf } from '../src/domain/period.ts'
 import { UsageFault } from '../src/errors.ts'
 import type { ReconcileFlags } from './command.ts'
 
@@ -27,14 +27,33 @@ export interface TypedReconcileFlags extends TypedPeriodFlags {
   readonly json?: true
   readonly failOnDiscrepancy?: true
   readonly workers?: string
+  readonly set?: readonly string[]
+  readonly touched?: true
 }
 
-/** @throws UsageFault naming the flag, what was found and what was expected. */
-export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): ReconcileFlags {
+/** Settings that a dry run can try: those by which the same facts are judged otherwise. */
+const POLICY_SETTINGS: readonly string[] = [
+  'MATCH_WINDOW_DAYS',
+  'LATE_WINDOW_DAYS',
+  'UNPAID_AFTER_DAYS',
+  'ALMA_PAYER_PATTERNS',
+]
+
+/**
+ * @param today the day that counts as today where none is named: with `touched` and no period it is
+ * about the week in progress.
+ * @throws UsageFault naming the flag, what was found and what was expected.
+ */
+export function readReconcileFlags(
+  typed: TypedReconcileFlags,
+  cwd: string,
+  today: Day,
+): ReconcileFlags {
+  const asOf = readAsOf(typed.asOf)
   return {
-    period: readPeriod(typed),
+    period: isTouchedOnly(typed) ? weekOf(asOf ?? today) : readPeriod(typed),
     entity: typed.entity ?? null,
-    asOf: readAsOf(typed.asOf),
+    asOf,
     offline: typed.offline ?? false,
     bankFiles: (typed.bank ?? []).map((path) => readPath('--bank', path, cwd)),
     out: typed.out === undefined ? null : readPath('--out', typed.out, cwd),
@@ -45,7 +64,52 @@ export function readReconcileFlags(typed: TypedReconcileFlags, cwd: string): Rec
     json: typed.json ?? false,
     failOnDiscrepancy: typed.failOnDiscrepancy ?? false,
     workers: readWorkers(typed.workers),
+    ...(typed.set === undefined ? {} : { set: readTried(typed.set, typed.dryRun ?? false) }),
+    ...(typed.touched === undefined ? {} : { touched: readTouched(typed) }),
   }
+}
+
+/** Without a period, which then is the week in progress. */
+function isTouchedOnly({ touched, week, month, from, to }: TypedReconcileFlags): boolean {
+  return touched === true && [week, month, from, to].every((given) => given === undefined)
+}
+
+function readTouched({ offline, workers }: TypedReconcileFlags): true {
+  if (offline === true) {
+    throw new UsageFault('--touched and --offline: expected one of them', {
+      hint: '--touched reads what has changed at the provider, --offline reads nothing.',
+    })
+  }
+  if (workers !== undefined) {
+    throw new UsageFault('--touched and --workers: expected one of them', {
+      hint: 'What --touched reads is too little to be shared: leave --workers out.',
+    })
+  }
+  return true
+}
+
+/** `NAME=VALUE` of settings to try, by name. Values are checked with all settings together. */
+function readTried(typed: readonly string[], dryRun: boolean): ReadonlyMap<string, string> {
+  if (!dryRun) {
+    throw new UsageFault('--set was given without --dry-run, and only a dry run tries settings', {
+      hint: 'Add --dry-run to see what would move. To change a setting for good, write it into .env.',
+    })
+  }
+  const tried = new Map<string, string>()
+  for (const one of typed) {
+    const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(one) ?? []
+    if (!POLICY_SETTINGS.includes(name)) {
+      const expected = `expected NAME=VALUE with one of ${POLICY_SETTINGS.join(', ')}`
+      // What stands after the name of another setting may be a secret.
+      throw new UsageFault(`--set: found "${one.split('=', 1)[0]}", ${expected}`, {
+        hint: 'Only settings by which the same facts are judged otherwise can be tried, for example --set MATCH_WINDOW_DAYS=7.',
+      })
+    }
+    if (value.trim() === '') throw new UsageFault(`--set: found no value of ${name}`)
+    if (tried.has(name)) throw new UsageFault(`--set: ${name} was given twice`)
+    tried.set(name, value)
+  }
+  return tried
 }
 
 const WORKERS_MAX = 16

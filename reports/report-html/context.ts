@@ -1,5 +1,6 @@
 import { groupBy } from '../../src/domain/collections.ts'
 import type { Journal, JournalEntry } from '../../src/domain/journal.ts'
+import type { MetricsOfPeriod } from '../../src/domain/metrics.ts'
 import { absolute, type Currency, sumOf } from '../../src/domain/money.ts'
 import { periodContains } from '../../src/domain/period.ts'
 import type {
@@ -19,6 +20,8 @@ export interface ReportHtmlInput {
   readonly notes: readonly string[]
   /** For each set of recipients; left out: nothing is known of mails. */
   readonly lastMails?: readonly LastMail[]
+  /** How the last periods went, by entity, this one last; left out: nothing is told of it. */
+  readonly history?: readonly MetricsOfPeriod[]
 }
 
 /** Rows of one table at most; the file named beside it holds all. */
@@ -46,7 +49,7 @@ export interface Page extends ReportHtmlInput {
   readonly blocks: readonly Block[]
   readonly hasSeveralEntities: boolean
   /** `: Shop, EUR` where there is more than one block, else nothing. */
-  nameOf(block: Block): string
+  nameOf(block: Pick<Block, 'entity' | 'currency'>): string
   /** A payout's id, as a link if the page has its row. */
   payout(entity: string, payoutId: string): Html
   refund(entity: string, refundId: string): Html

@@ -32,7 +32,12 @@ ${page.blocks.map((block) => figures(page, block))}
 <li><a href="#next">What to do</a></li>
 <li><a href="#waterfall">From sales to deposits</a></li>
 <li><a href="#arrivals">When payouts arrived</a></li>
-<li><a href="#settlements">Settlements</a></li>
+${
+  (page.history ?? []).length === 0
+    ? nothing
+    : markup`<li><a href="#history">How we are doing</a></li>
+`
+}<li><a href="#settlements">Settlements</a></li>
 <li><a href="#refunds">Refunds</a></li>
 <li><a href="#open-items">Open items</a></li>
 </ul>

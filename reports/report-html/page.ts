@@ -1,11 +1,13 @@
 /**
  * `report.html`: the period on one page for a person. Nothing is loaded from elsewhere and no script
- * runs; what it says follows from the facts alone, so the same facts give the same bytes.
+ * runs; what it says follows from the facts alone, so the same facts give the same bytes, but for the
+ * section about earlier periods.
  */
 import { arrivalsSection } from './arrivals.ts'
 import { pageOf, type ReportHtmlInput } from './context.ts'
 import { discrepanciesSection, nextSection, stakeSection } from './discrepancies.ts'
 import { headSection } from './head.ts'
+import { historySection } from './history.ts'
 import { markup } from './markup.ts'
 import { proofSection } from './proof.ts'
 import { STYLE } from './style.ts'
@@ -33,7 +35,7 @@ export function reportHtml(input: ReportHtmlInput): string {
 <body>
 ${headSection(page)}
 <main>
-${proofSection(page)}${discrepanciesSection(page)}${stakeSection(page)}${nextSection(page)}${waterfallSection(page)}${arrivalsSection(page)}${settlementsSection(page)}${refundsSection(page)}${openItemsSection(page)}
+${proofSection(page)}${discrepanciesSection(page)}${stakeSection(page)}${nextSection(page)}${waterfallSection(page)}${arrivalsSection(page)}${historySection(page)}${settlementsSection(page)}${refundsSection(page)}${openItemsSection(page)}
 </main>
 <footer>
 <p>All rows stand in the CSV files beside this page; <code>manifest.json</code> holds their SHA-256, and this page’s. Amounts are in the currency named with them, signed from the merchant’s side. A difference is what was found less what was expected.</p>

@@ -67,6 +67,7 @@ td small, th small { display: block; overflow-wrap: anywhere; }
 :target { background: var(--target); }
 .bar { display: block; width: 100%; height: 1.15rem; min-width: 8rem; }
 .strip { display: block; width: 100%; height: 1.15rem; min-width: 24rem; }
+.trend { display: block; width: 100%; height: 2.25rem; min-width: 8rem; }
 .fill-base { fill: var(--base-fill); } .fill-good { fill: var(--good-fill); } .fill-warn { fill: var(--warn-fill); } .fill-bad { fill: var(--bad-fill); }
 .fill-weekend { fill: var(--weekend); } .fill-rule { fill: var(--rule); } .fill-ink { fill: var(--ink); }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .35em; vertical-align: -.05em; }
@@ -104,7 +105,7 @@ footer { border-top: 1px solid var(--rule); margin-top: 3rem; padding-top: 1rem;
   td.drawing::before { display: none; }
   td.n, th.n { white-space: normal; }
   th.n { text-align: left; }
-  .bar, .strip { min-width: 0; }
+  .bar, .strip, .trend { min-width: 0; }
   .wide, .payout { min-width: 0; }
 }
 @media print {

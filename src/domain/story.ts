@@ -24,6 +24,8 @@ export interface StorySources {
   readonly decisions: readonly Decision[]
   /** Reports that named the id's discrepancies, oldest first. */
   readonly reports: readonly ReportMention[]
+  /** What a bank line says in words of its own is left out: it may name people. */
+  readonly hidesBankTexts?: boolean
 }
 
 export interface ReportMention {
@@ -277,14 +279,17 @@ function nearMissLines(
   )
 }
 
-function lineSection(entry: StoredBankEntry, { reconciliation }: StorySources): Section {
+function lineSection(
+  entry: StoredBankEntry,
+  { reconciliation, hidesBankTexts = false }: StorySources,
+): Section {
   const match = reconciliation.matches.find(({ bankEntryIds }) => bankEntryIds.includes(entry.id))
   return {
     title: `Bank line ${entry.reference}`,
     lines: [
       `${money(entry.amountMinor, entry.currency)} booked on ${entry.bookingDay} at ${entry.account} (${entry.fileName}, ${entry.place})`,
-      ...(entry.endToEndId === null ? [] : [`end-to-end id ${entry.endToEndId}`]),
-      `text: ${entry.remittance.join(' | ')}`,
+      ...(entry.endToEndId === null || hidesBankTexts ? [] : [`end-to-end id ${entry.endToEndId}`]),
+      ...(hidesBankTexts ? [] : [`text: ${entry.remittance.join(' | ')}`]),
       match === undefined
         ? 'it pays no payout'
         : `it pays ${match.payoutIds.join(' and ')}: ${match.evidence}`,

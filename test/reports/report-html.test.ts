@@ -174,6 +174,7 @@ describe('what it says', () => {
       'What to do next',
       'From gross sales to deposits',
       'When payouts arrived',
+      'How we are doing',
       'Settlements',
       'Refunds',
       'Open items',

@@ -20,10 +20,10 @@ async function withAccounts(database: TestDatabase): Promise<{
 }> {
   const suffix = randomBytes(4).toString('hex')
   const script = (await readFile(SCRIPT, 'utf8')).replaceAll(
-    /alma_(owner|job)/g,
+    /alma_(owner|job|reader)/g,
     `alma_$1_${suffix}`,
   )
-  const names = [`alma_owner_${suffix}`, `alma_job_${suffix}`]
+  const names = ['owner', 'job', 'reader'].map((name) => `alma_${name}_${suffix}`)
   onTestFinished(async () => {
     for (const name of names) {
       await database.db.execute(sql`drop owned by ${sql.identifier(name)} cascade`)
