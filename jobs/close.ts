@@ -24,6 +24,7 @@ import { ControlTotalsFault, EXIT, type ExitCode, UsageFault } from '../src/erro
 import type { CloseFlags, CommandIo, ReopenFlags } from './command.ts'
 import { useDatabase, withRun } from './compose.ts'
 import { judgeStored } from './gather-facts.ts'
+import { refuteByStoredRows } from './read-back.ts'
 import { reconcilePeriod } from './reconcile.ts'
 
 /**
@@ -98,7 +99,15 @@ async function reconcileStored(db: Db, config: Config, { period, asOf }: PeriodA
 }
 
 async function refuseIfNotTied(db: Db, config: Config, wanted: PeriodAsOf): Promise<void> {
-  const { controlFaults } = await reconcileStored(db, config, wanted)
+  const { facts, reconciliation } = await judgeStored(db, {
+    config,
+    entities: config.entities,
+    ...wanted,
+  })
+  const controlFaults = [
+    ...reconciliation.controlFaults,
+    ...(await refuteByStoredRows(db, facts, reconciliation)),
+  ]
   if (controlFaults.length === 0) return
   throw new ControlTotalsFault(
     `the control totals of ${wanted.period.label} do not tie, so it was not closed:\n  ${controlFaults.join('\n  ')}`,

@@ -1,5 +1,10 @@
 /** One sync of one ledger: what it knows, what it asks of the provider, and its walks. */
-import { countLedgerRows, findIdAbove, findStoredMerchantId } from '../db/balance-transactions.ts'
+import {
+  countLedgerRows,
+  findIdAbove,
+  findStoredMerchantId,
+  type RereadRows,
+} from '../db/balance-transactions.ts'
 import type { Db } from '../db/client.ts'
 import { type LedgerRange, type LedgerWalk, saveLedgerWalks } from '../db/ledger-ranges.ts'
 import type { Day, EpochSeconds } from '../src/domain/day.ts'
@@ -37,7 +42,7 @@ export interface SyncLedgerArgs {
   /** Rows created earlier are not back-filled; null: the whole history. */
   readonly since: EpochSeconds | null
   /** Rows created from `startS` up to, not including, `endS` are visited again whatever their state. */
-  readonly reread: { readonly startS: EpochSeconds; readonly endS: EpochSeconds } | null
+  readonly reread: RereadRows | null
   /** Parts of the list that are read side by side where that saves time; 4 unless said. */
   readonly windows?: number
 }
@@ -95,6 +100,29 @@ export async function askBelow(sync: Sync, id: string): Promise<AskedPage> {
   const head = await ask(sync, null)
   if (head.rows.length === 0) throw emptyLedger(entity)
   return { page: head, afterId: null }
+}
+
+/**
+ * The page below the last row of one that says that older rows follow. An empty page contradicts that:
+ * the row may be gone, or the answer be of a copy that lags behind, and taken for the end of the list
+ * it would be a gap for good. So the page below the row above it must show what comes after the row,
+ * or that the row is known and the last one.
+ * @throws UnavailableFault if it shows neither.
+ */
+export async function askOn(sync: Sync, { page, afterId }: AskedPage): Promise<AskedPage> {
+  const lastId = page.rows.at(-1)?.parsed.id
+  if (lastId === undefined) throw endless(sync.entity)
+  const below = await ask(sync, lastId)
+  if (below.rows.length > 0) return { page: below, afterId: lastId }
+  const wider = await ask(sync, page.rows.at(-2)?.parsed.id ?? afterId)
+  const rows = wider.rows.filter(({ parsed }) => parsed.id < lastId)
+  if (rows.length > 0) return { page: { ...wider, rows }, afterId: lastId }
+  if (wider.rows.some(({ parsed }) => parsed.id === lastId)) {
+    // Some lists say that more follow wherever a page has rows, and end with an empty one.
+    const last = wider.hasMore ? await ask(sync, lastId) : { ...wider, rows }
+    return { page: last, afterId: lastId }
+  }
+  throw brokenOff(sync.entity, lastId)
 }
 
 /** Null where the cursor is not usable. */
@@ -233,6 +261,13 @@ export function emptyLedger(entity: string): UnavailableFault {
     {
       hint: 'Check that the key is the one of this account. Otherwise run the same command again later: nothing that was stored has been touched.',
     },
+  )
+}
+
+function brokenOff(entity: string, lastId: string): UnavailableFault {
+  return new UnavailableFault(
+    `the provider says that balance transactions of ${entity} older than ${lastId} follow, and then lists none`,
+    { hint: 'What was read is stored. Run the same command again later: it goes on from there.' },
   )
 }
 

@@ -2,6 +2,7 @@
 import type { Db } from '../db/client.ts'
 import { findStandingClose, type StandingClose } from '../db/closes.ts'
 import { pinMatches, revokeMatches } from '../db/matches.ts'
+import { saveMetrics } from '../db/metrics.ts'
 import {
   entitySetOf,
   findPreviousManifest,
@@ -10,13 +11,17 @@ import {
   recordReport,
 } from '../db/period-reports.ts'
 import type { RunLock } from '../db/run-lock.ts'
+import { readReportToSign } from '../reports/signed.ts'
 import { reportTexts, writeBeside, writeReports, type WrittenReports } from '../reports/write.ts'
 import type { ReportRun } from '../reports/summary-json.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import type { Day } from '../src/domain/day.ts'
 import type { Facts } from '../src/domain/facts.ts'
+import { refuteRecord } from '../src/domain/invariants.ts'
 import { floorNotes } from '../src/domain/ledger-floor.ts'
+import { metricsOf, type PeriodMetrics } from '../src/domain/metrics.ts'
 import { periodInstants } from '../src/domain/period.ts'
+import { sellingStopSentence } from '../src/domain/plans.ts'
 import { reconcile } from '../src/domain/reconcile.ts'
 import type { DiscrepancyRow, Reconciliation } from '../src/domain/reconciliation.ts'
 import { ControlTotalsFault, EXIT, type ExitCode, Fault, InputFault } from '../src/errors.ts'
@@ -29,9 +34,12 @@ import { type EntityFetch, fetchEntity } from './fetch-entity.ts'
 import { judgeStored } from './gather-facts.ts'
 import { type BankImport, importBankFiles, suspectedNotes } from './import-bank.ts'
 import { fecFiles, makeJournal } from './make-journal.ts'
+import { historyWith } from './metrics-history.ts'
 import { dryRunText, resultJson, resultLine, resultText } from './print-result.ts'
+import { refuteByStoredRows, refuteFiles } from './read-back.ts'
 import { lastMailsOf, mailReports, ofEntities } from './send-mail.ts'
 import { appVersion } from './version.ts'
+import { whatIfOf, whatIfText } from './what-if.ts'
 
 export interface PeriodContext {
   readonly config: Config
@@ -44,6 +52,8 @@ export interface PeriodContext {
   readonly lock: RunLock
   /** Mail even where nothing changed since the last one, as the summary of this day; null: only changes. */
   readonly summaryOf?: Day | null
+  /** Settings to judge the same facts by as well; only with a dry run. */
+  readonly tried?: Config | null
 }
 
 /** What could not be had, and the exit code that tells of it. */
@@ -60,6 +70,11 @@ export interface PeriodOutcome {
 
 /** All of it for one period, within a run. */
 export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<PeriodOutcome> {
+  return reportInTurn(db, context, await takeIn(db, context))
+}
+
+/** Takes in new bank files and what the provider has. */
+export async function takeIn(db: Db, context: PeriodContext): Promise<ReportInputs> {
   const { lock, flags, entities } = context
   const clock = stopwatch(context.io)
   const imported = await lock.withCommon(() => importInbox(db, context))
@@ -69,7 +84,32 @@ export async function reconcilePeriod(db: Db, context: PeriodContext): Promise<P
     outcomes.set(entity.name, await fetchOrFault(db, context, entity))
   }
   clock.lap('fetch')
-  return lock.withCommon(() => reportPeriod(db, context, { imported, outcomes, clock }))
+  return { imported, outcomes, clock }
+}
+
+/** Judges what is stored without a report: for whoever wants to know what there is to do. */
+export async function judgePeriod(
+  db: Db,
+  context: PeriodContext,
+  { outcomes, clock }: ReportInputs,
+): Promise<Reconciliation> {
+  const { config, flags, asOf, lock } = context
+  const { reported } = weighOutcomes(context, outcomes)
+  const wanted = { config, entities: reported, period: flags.period, asOf, full: flags.full }
+  const { reconciliation } = await lock.withCommon(() =>
+    judgeStored(db, wanted, () => clock.lap('gather_first')),
+  )
+  clock.lap('judge_first')
+  return reconciliation
+}
+
+/** The report of a period, when it is this run's turn to write one. */
+export function reportInTurn(
+  db: Db,
+  context: PeriodContext,
+  inputs: ReportInputs,
+): Promise<PeriodOutcome> {
+  return context.lock.withCommon(() => reportPeriod(db, context, inputs))
 }
 
 /** New bank files. */
@@ -99,7 +139,8 @@ export async function fetchOrFault(
 ): Promise<FetchOutcome> {
   const { period, dryRun } = flags
   try {
-    return await fetchEntity(db, { config, entity, runId, period, asOf, dryRun }, io)
+    const touched = flags.touched ?? false
+    return await fetchEntity(db, { config, entity, runId, period, asOf, dryRun, touched }, io)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     return error
@@ -160,10 +201,20 @@ async function reportHeld(
   const journal = await makeJournal(db, forJournal, facts, reconciliation.bookedLines)
   for (const note of journal.notes) io.progress.note(note, 'warn')
   clock.lap('journal')
-  refuseIfNotTied([...reconciliation.controlFaults, ...journal.controlFaults])
+  refuseIfNotTied([
+    ...reconciliation.controlFaults,
+    ...journal.controlFaults,
+    // What was signed says what was stored then, and ties with nothing of today.
+    ...(signed === null ? await refuteByStoredRows(db, facts, reconciliation) : []),
+  ])
   const entitySet = entitySetOf(subject.map(({ name }) => name))
   const missing = missingInputs(facts, fetched, context)
-  const notes = [
+  // Mails tell these by themselves, to whom they concern.
+  const planNotes = [
+    ...(reconciliation.plans?.stops ?? []).map(sellingStopSentence),
+    ...(reconciliation.plans?.remarks ?? []).map(({ entity, text }) => `${entity}: ${text}`),
+  ]
+  const otherNotes = [
     ...shortfalls.map(({ note }) => note),
     // Of a dry run nothing stays stored, so what it found is not among the stored ones.
     ...(flags.dryRun ? suspectedNotes(imported.suspected) : []),
@@ -175,12 +226,16 @@ async function reportHeld(
     ...today.brokenDecisions,
     ...(signed === null ? [] : [signed.note]),
   ]
+  const notes = [...planNotes, ...otherNotes]
   if (flags.dryRun) {
     const before = await loadLastReported(db, flags.period.label, entitySet)
+    const whatIf = await whatIfOf(db, context, { facts, reconciliation: today })
     io.out(
       flags.json
-        ? resultJson(reconciliation, null, notes)
-        : dryRunText(reconciliation, before, imported, notes),
+        ? resultJson(reconciliation, null, notes, whatIf)
+        : whatIf === null
+          ? dryRunText(reconciliation, before, imported, notes)
+          : whatIfText(whatIf, notes),
     )
     return { exitCode: exitCodeOf(context, reconciliation, shortfalls), reconciliation }
   }
@@ -189,13 +244,15 @@ async function reportHeld(
   const toldNotes = [...notes, ...journal.notes]
   const mailed = {
     reconciliation,
-    notes: toldNotes,
+    notes: [...otherNotes, ...journal.notes],
     entities: subject,
     summaryOf: context.summaryOf ?? null,
   }
   const lastMails = await lastMailsOf(db, mailed)
+  const metrics = metricsOf(reconciliation, facts.record.revoked)
   const report = {
     lastMails,
+    history: await historyWith(db, { period: flags.period, asOf, metrics }),
     reconciliation,
     journal,
     dialect: config.csvDialect,
@@ -207,7 +264,9 @@ async function reportHeld(
       ...report,
       dir,
       previousManifestSha256: await findPreviousManifest(db, entitySet),
+      examine: (texts) => refuseIfNotTied(refuteFiles(texts, reconciliation, config.csvDialect)),
     }))
+  refuseIfNotTied(await refuteWritten(written), 'nothing was sent')
   if (flags.fec && signed === null) {
     const fec = fecFiles(forJournal, facts, journal)
     await writeBeside(written.dir, fec.files)
@@ -222,6 +281,7 @@ async function reportHeld(
     facts,
     reconciliation,
     written,
+    metrics,
     entitySet,
     isClosed: signed !== null,
   })
@@ -242,7 +302,14 @@ async function reportHeld(
         runId,
         isIncomplete: shortfalls.length + missing.length > 0,
         absent: absent.filter(({ entity }) => !subject.includes(entity)),
-        textsFor: (names) => textsAbout(report, names),
+        textsFor: (names) => {
+          const texts = textsAbout(report, names)
+          if (signed === null) {
+            const own = ofEntities(reconciliation, names)
+            refuseIfNotTied(refuteFiles(texts, own, config.csvDialect), 'nothing was sent')
+          }
+          return texts
+        },
         lastMails,
       },
       io.progress,
@@ -274,6 +341,7 @@ function textsAbout(
     lastMails: (report.lastMails ?? []).filter((last) =>
       last.entities.some((name) => names.includes(name)),
     ),
+    history: (report.history ?? []).filter(({ entity }) => names.includes(entity)),
   })
 }
 
@@ -341,10 +409,19 @@ function rejectedFiles({ rejected }: BankImport): Shortfall[] {
   }))
 }
 
-function refuseIfNotTied(controlFaults: readonly string[]): void {
+/** What stands in the folder now against what was written: a disk may say yes and keep something else. */
+async function refuteWritten({ dir, manifestSha256 }: WrittenReports): Promise<string[]> {
+  const read = await readReportToSign(dir, manifestSha256)
+  return 'problem' in read ? [read.problem] : []
+}
+
+function refuseIfNotTied(
+  controlFaults: readonly string[],
+  consequence: 'no report was written' | 'nothing was sent' = 'no report was written',
+): void {
   if (controlFaults.length === 0) return
   throw new ControlTotalsFault(
-    `the control totals do not tie, so no report was written:\n  ${controlFaults.join('\n  ')}`,
+    `the control totals do not tie, so ${consequence}:\n  ${controlFaults.join('\n  ')}`,
     {
       hint: 'This is a fault of the program or of the stored data, not of the provider. Everything fetched is kept. Run it once more with --full, which proves everything anew; if it still does not tie, please report it with these lines.',
     },
@@ -412,12 +489,14 @@ async function remember(
     facts,
     reconciliation,
     written,
+    metrics,
     entitySet,
     isClosed,
   }: {
     readonly facts: Facts
     readonly reconciliation: ReturnType<typeof reconcile>
     readonly written: WrittenReports
+    readonly metrics: readonly PeriodMetrics[]
     readonly entitySet: string
     readonly isClosed: boolean
   },
@@ -444,16 +523,22 @@ async function remember(
     }
     // A run that was killed right after it wrote the report left it without its record.
     const recorded = await findRecordedManifest(tx, flags.period.label, entitySet)
-    if (!written.changed && recorded === written.manifestSha256) return
-    await recordReport(tx, {
-      runId,
-      period: flags.period.label,
-      entitySet,
-      asOf,
-      manifestSha256: written.manifestSha256,
-      openItems: countOpen(reconciliation),
-      discrepancies: reconciliation.discrepancies,
-    })
+    if (written.changed || recorded !== written.manifestSha256) {
+      await recordReport(tx, {
+        runId,
+        period: flags.period.label,
+        entitySet,
+        asOf,
+        manifestSha256: written.manifestSha256,
+        openItems: countOpen(reconciliation),
+        discrepancies: reconciliation.discrepancies,
+      })
+      const onRecord = await loadLastReported(tx, flags.period.label, entitySet)
+      const untied = refuteRecord(reconciliation.discrepancies, onRecord ?? [])
+      refuseIfNotTied(untied, 'nothing was sent')
+    }
+    // Behind the report: Citus refuses to write to what all servers share after several entities' rows.
+    if (!isClosed) await saveMetrics(tx, { runId, period: flags.period, asOf, metrics })
   })
 }
 

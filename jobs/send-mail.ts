@@ -110,6 +110,7 @@ export function ofEntities(
   names: readonly string[],
 ): Reconciliation {
   const isTheirs = ({ entity }: { readonly entity: string }): boolean => names.includes(entity)
+  const { plans } = reconciliation
   return {
     ...reconciliation,
     discrepancies: reconciliation.discrepancies.filter(isTheirs),
@@ -118,16 +119,27 @@ export function ofEntities(
     openItems: reconciliation.openItems.filter(isTheirs),
     summary: reconciliation.summary.filter(isTheirs),
     matches: reconciliation.matches.filter(isTheirs),
+    ...(plans === undefined
+      ? {}
+      : {
+          plans: {
+            rows: plans.rows.filter(isTheirs),
+            stops: plans.stops.filter(isTheirs),
+            remarks: plans.remarks.filter(isTheirs),
+          },
+        }),
   }
 }
 
 /** What makes a result: its discrepancies and what is missing, not the day on which it was looked at. */
 function subjectFor(
-  { period, discrepancies }: Reconciliation,
+  { period, discrepancies, plans }: Reconciliation,
   recipients: string,
   { notes, summaryOf }: Pick<ResultArgs, 'notes' | 'summaryOf'>,
 ): MailSubject {
+  const stops = plans?.stops ?? []
   const result = {
+    ...(stops.length === 0 ? {} : { stops }),
     notes,
     summaryOf,
     discrepancies: discrepancies.map(({ discrepancyId, status, differenceMinor, explanation }) => [
@@ -161,7 +173,7 @@ async function deliver(
   try {
     await sendMail(config.smtpUrl, {
       ...text,
-      messageId: `${subject.resultSha256.slice(0, 32)}.${subject.period}@alma-reconcile`,
+      messageId: messageIdOf(subject),
       from: config.mailFrom,
       to: subject.recipients.split(','),
       attachments: attachmentsOf(textsFor(names)),
@@ -173,6 +185,12 @@ async function deliver(
   }
   await endDelivery(db, delivery, null)
   return null
+}
+
+/** The same for a mail that is sent again, another for each set of recipients: their files differ. */
+function messageIdOf({ period, recipients, resultSha256 }: MailSubject): string {
+  const hash = createHash('sha256').update(`${resultSha256} ${recipients}`).digest('hex')
+  return `${hash.slice(0, 32)}.${period}@alma-reconcile`
 }
 
 /** What accounting opens: the tables and the page, not what is for machines. */

@@ -4,12 +4,15 @@ import { join } from 'node:path'
 import type { Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
 import { makeFolder } from '../src/make-folder.ts'
+import type { MetricsOfPeriod } from '../src/domain/metrics.ts'
 import type { LastMail } from './changes.ts'
 import type { CsvDialect } from './csv.ts'
 import { discrepanciesCsv } from './discrepancies.ts'
 import { journalCsv } from './journal.ts'
 import { openItemsCsv } from './open-items.ts'
+import { plansCsv } from './plans-csv.ts'
 import { refundsCsv } from './refunds.ts'
+import { withoutHistory } from './report-html/history.ts'
 import { reportHtml } from './report-html/page.ts'
 import { settlementsCsv } from './settlements.ts'
 import { summaryCsv } from './summary.ts'
@@ -24,8 +27,12 @@ export interface WriteReportsInput {
   readonly run: ReportRun
   /** For each set of recipients; left out: nothing is known of mails. */
   readonly lastMails?: readonly LastMail[]
+  /** As in `ReportHtmlInput`. */
+  readonly history?: readonly MetricsOfPeriod[]
   /** SHA-256 (hex) of the manifest written last for the same set of entities; null: none yet. */
   readonly previousManifestSha256: string | null
+  /** Looks at the files before any of them is written, and throws if they must not be. */
+  readonly examine?: (texts: ReadonlyMap<string, string>) => void
 }
 
 interface WrittenFile {
@@ -46,6 +53,7 @@ export interface WrittenReports {
 }
 
 const MANIFEST = 'manifest.json'
+const PAGE = 'report.html'
 const SUMMARY_JSON = 'summary.json'
 
 /**
@@ -58,6 +66,7 @@ export async function writeReports(input: WriteReportsInput): Promise<WrittenRep
   const { reconciliation, run } = input
   const dir = join(input.dir, reconciliation.period.label)
   const texts = reportTexts(input)
+  input.examine?.(texts)
   const describe = (files: readonly WrittenFile[], previous: string | null): string =>
     jsonText({
       period: reconciliation.period.label,
@@ -88,10 +97,11 @@ export function reportTexts({
   dialect,
   run,
   lastMails = [],
-}: Pick<WriteReportsInput, 'reconciliation' | 'journal' | 'dialect' | 'run' | 'lastMails'>): Map<
-  string,
-  string
-> {
+  history = [],
+}: Pick<
+  WriteReportsInput,
+  'reconciliation' | 'journal' | 'dialect' | 'run' | 'lastMails' | 'history'
+>): Map<string, string> {
   return new Map([
     ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
     ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
@@ -99,7 +109,8 @@ export function reportTexts({
     ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
     ['journal.csv', journalCsv(journal.entries, run.entities, dialect)],
     ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
-    ['report.html', reportHtml({ reconciliation, journal, notes: run.notes, lastMails })],
+    ['plans.csv', plansCsv(reconciliation.plans?.rows ?? [], dialect)],
+    [PAGE, reportHtml({ reconciliation, journal, notes: run.notes, lastMails, history })],
     [SUMMARY_JSON, summaryJson(reconciliation, run)],
   ])
 }
@@ -135,6 +146,8 @@ async function readStanding(
 
 function saysTheSame(name: string, found: string, text: string): boolean {
   if (found === text) return true
+  // Another period's report, made in between, is no news of this one.
+  if (name === PAGE) return withoutHistory(found) === withoutHistory(text)
   return name === SUMMARY_JSON && factsOfSummaryJson(found) === factsOfSummaryJson(text)
 }
 

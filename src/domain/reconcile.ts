@@ -2,7 +2,7 @@ import { withoutEchoes } from './causes.ts'
 import { compareText, groupBy, remembering } from './collections.ts'
 import { judgeLateRows, lateCauses, withLateEntries } from './closed-period.ts'
 import type { StoredBankEntry } from './bank-statement.ts'
-import { type Day, dayOfInstant } from './day.ts'
+import type { Day } from './day.ts'
 import {
   refusedEntries,
   signature,
@@ -30,6 +30,14 @@ import { judgeExports, judgeFees } from './export-proof.ts'
 import type { EntityFacts, Facts } from './facts.ts'
 import { type Finding, isToldLater, money, toDiscrepancies } from './findings.ts'
 import {
+  refuteMatches,
+  refutePayoutsSent,
+  refuteReport,
+  refuteRows,
+  refuteSettled,
+  refuteSummary,
+} from './invariants.ts'
+import {
   foldChanges,
   judgeChanges,
   judgeLatePaidRows,
@@ -38,20 +46,21 @@ import {
   judgeSuspectRows,
 } from './ledger-rows.ts'
 import { withoutUnknowable } from './ledger-floor.ts'
-import { sumOf } from './money.ts'
 import { judgePayouts, type ProvedPayout, provePayouts } from './payout-proof.ts'
 import { periodContains, periodInstants } from './period.ts'
+import { judgePlans } from './plans.ts'
 import type {
   DiscrepancyRow,
   Match,
   OpenItemRow,
+  PlanReport,
   Reconciliation,
   RefundRow,
   SettlementRow,
   SummaryLine,
 } from './reconciliation.ts'
 import { judgeRefunds } from './refund-life.ts'
-import { checkSummary, currenciesOf, summarise, type SummaryInput } from './roll-forward.ts'
+import { currenciesOf, summarise, type SummaryInput } from './roll-forward.ts'
 import { type CoveredStretch, isCovered, proveStatements } from './statement-proof.ts'
 
 /**
@@ -87,9 +96,8 @@ export function reconcile(facts: Facts): Reconciliation & {
     zone,
   })
   const { summary, controlFaults } = controlTotals(facts, ledgers, bank, discrepancies)
-  return {
+  const tables = {
     period: facts.period,
-    asOf: facts.asOf,
     discrepancies,
     settlements: settlementRows(facts, payouts, bank),
     refunds: ledgers.flatMap((ledger) => ledger.refunds).toSorted(compareRefunds),
@@ -97,10 +105,19 @@ export function reconcile(facts: Facts): Reconciliation & {
       .filter((item) => item.since <= facts.period.last)
       .toSorted(compareOpenItems),
     summary,
+  }
+  return {
+    ...tables,
+    asOf: facts.asOf,
+    plans: plansOf(ledgers),
     matches: bank.matches
       .filter((match) => match.payouts.some((payout) => payout.day <= facts.period.last))
       .map(toMatch),
-    controlFaults,
+    controlFaults: [
+      ...controlFaults,
+      ...refuteSettled(tables.settlements, bank.matches),
+      ...refuteReport(tables),
+    ],
     brokenPins: bank.brokenPins,
     brokenDecisions: bank.brokenDecisions.map((broken) => brokenDecisionSentence(broken, zone)),
     bookedLines: bank.bookedLines,
@@ -117,6 +134,19 @@ interface LedgerJudgement {
   readonly findings: readonly Finding[]
   readonly refunds: readonly RefundRow[]
   readonly openItems: readonly OpenItemRow[]
+  readonly plans: PlanReport
+}
+
+/** Plans of all entities, in the order of their names. */
+function plansOf(ledgers: readonly LedgerJudgement[]): PlanReport {
+  const reports = ledgers
+    .toSorted((a, b) => compareText(a.facts.entity, b.facts.entity))
+    .map(({ plans }) => plans)
+  return {
+    rows: reports.flatMap(({ rows }) => rows),
+    stops: reports.flatMap(({ stops }) => stops),
+    remarks: reports.flatMap(({ remarks }) => remarks),
+  }
 }
 
 /** Parts A, B and D: what the provider's own papers say against each other. */
@@ -166,9 +196,16 @@ function judgeLedger(
     asOf,
     currency: ledgerCurrency,
   })
+  const { findings: planFindings, ...plans } = judgePlans(facts.plans, {
+    entity,
+    policy,
+    period,
+    currency: ledgerCurrency,
+  })
   return {
     facts,
     payouts,
+    plans,
     findings: [
       ...proved.findings,
       ...rowFindings
@@ -185,6 +222,7 @@ function judgeLedger(
       ...judgeLatePaidRows(entity, facts.latePaidRows, payoutDays, policy),
       ...judgeExports(entity, facts.exports, policy, ledgerCurrency),
       ...judgeFees(entity, facts.fees, policy),
+      ...planFindings,
       ...refunds.findings,
     ],
     refunds: refunds.rows,
@@ -499,11 +537,11 @@ function controlTotals(
   const { period, policy, ledgerCurrency } = facts
   const instants = periodInstants(period, policy.zone)
   const summary: SummaryLine[] = []
-  const controlFaults: string[] = [...checkMatches(bank.matches)]
+  const controlFaults: string[] = [...refuteMatches(bank.matches)]
   const depositsOf = groupBy(bank.deposits, ({ entity }) => entity)
   const discrepanciesOf = groupBy(discrepancies, ({ entity }) => entity)
   for (const ledger of ledgers.toSorted((a, b) => compareText(a.facts.entity, b.facts.entity))) {
-    controlFaults.push(...checkRows(ledger))
+    controlFaults.push(...refuteRows(ledger))
     for (const currency of currenciesOf(ledger.facts, ledgerCurrency)) {
       const input: SummaryInput = {
         facts: ledger.facts,
@@ -519,8 +557,8 @@ function controlTotals(
       const lines = summarise(input)
       summary.push(...lines)
       controlFaults.push(
-        ...checkSummary(input, lines),
-        ...checkPayoutsSent(ledger, input, instants, policy.zone),
+        ...refuteSummary(input, lines),
+        ...refutePayoutsSent(ledger, input, instants, policy.zone),
       )
     }
   }
@@ -541,69 +579,4 @@ function sentPayouts(
     const state = counts ? judgement.settlements.get(payout.name) : undefined
     return state === undefined ? [] : [{ amountMinor: payout.amountMinor, status: state.status }]
   })
-}
-
-/** Payouts sent must be what the ledger's payout rows of the period took out, double rows included. */
-function checkPayoutsSent(
-  { facts, payouts }: LedgerJudgement,
-  { currency, sent }: SummaryInput,
-  { startS, endS }: { startS: number; endS: number },
-  zone: string,
-): string[] {
-  const outMinor = sumOf(
-    facts.movements
-      .filter(({ kind, when }) => kind === 'from_payout' && when === 'period')
-      .filter((movement) => movement.currency === currency)
-      .map(({ netMinor }) => -netMinor),
-  )
-  const repeatedMinor = sumOf(
-    payouts
-      .filter((payout) => payout.facts.currency === currency)
-      .flatMap((payout) => payout.facts.ownRows.slice(1))
-      .filter(({ createdS }) => startS <= createdS && createdS < endS)
-      .map(({ netMinor }) => -netMinor),
-  )
-  const sentMinor = sumOf(sent.map(({ amountMinor }) => amountMinor))
-  if (sentMinor + repeatedMinor === outMinor) return []
-  return [
-    `${facts.entity}: the payouts from ${dayOfInstant(startS, zone)} on are ${money(sentMinor + repeatedMinor, currency)}, but the ledger's payout rows took out ${money(outMinor, currency)}`,
-  ]
-}
-
-/** Each row of the ledger stands in exactly one place: a payout's own row, in a payout, or open. */
-function checkRows({ facts, payouts }: LedgerJudgement): string[] {
-  const inPayouts = payouts.reduce(
-    (sum, payout) => sum + payout.facts.transactions + payout.facts.ownRows.length,
-    0,
-  )
-  if (inPayouts + facts.openRows.length === facts.rowCount) return []
-  return [
-    `${facts.entity}: ${inPayouts} ledger rows stand in or for payouts and ${facts.openRows.length} are open, but the ledger holds ${facts.rowCount}`,
-  ]
-}
-
-/** Both sides of each match are equal, and nothing is used twice. */
-function checkMatches(matches: readonly DepositMatch[]): string[] {
-  const faults = matches.flatMap(({ payouts, deposits }) => {
-    const paidMinor = sumOf(payouts.map(({ amountMinor }) => amountMinor))
-    const receivedMinor = sumOf(deposits.map(({ entry }) => entry.amountMinor))
-    return paidMinor === receivedMinor
-      ? []
-      : [
-          `the match of ${payouts.map(({ payoutId }) => payoutId).join(', ')} has two sides that differ`,
-        ]
-  })
-  const timesOf = new Map<string, number>()
-  const count = (name: string): void => {
-    timesOf.set(name, (timesOf.get(name) ?? 0) + 1)
-  }
-  for (const { payouts, deposits } of matches) {
-    for (const payout of payouts) count(`payout\u0000${payout.name}`)
-    for (const { entry } of deposits) count(`bank entry\u0000\u0000${entry.id}`)
-  }
-  for (const [name, times] of timesOf) {
-    const [what, , id] = name.split('\u0000')
-    if (times > 1) faults.push(`${what} ${id} is matched ${times} times`)
-  }
-  return faults
 }

@@ -1,7 +1,6 @@
 import { KNOWN_KINDS } from './balance-transaction.ts'
 import { compareText } from './collections.ts'
 import type { EntityFacts, Movement } from './facts.ts'
-import { money } from './findings.ts'
 import { absolute, type Currency, sumOf } from './money.ts'
 import type { DiscrepancyRow, SettlementStatus, SummaryLine } from './reconciliation.ts'
 
@@ -100,40 +99,4 @@ function movementKinds(movements: readonly Movement[]): string[] {
 export function currenciesOf(facts: EntityFacts, ledgerCurrency: Currency): Currency[] {
   const found = new Set(facts.movements.map(({ currency }) => currency))
   return found.size === 0 ? [ledgerCurrency] : [...found].toSorted(compareText)
-}
-
-/** What of the block does not tie, each as a sentence. */
-export function checkSummary(input: SummaryInput, lines: readonly SummaryLine[]): string[] {
-  const { facts, currency } = input
-  const faults: string[] = []
-  const at = (name: string): Total => {
-    const found = lines.find(({ line }) => line === name)
-    return { amountMinor: found?.amountMinor ?? 0n, rows: found?.rows ?? 0 }
-  }
-  const expect = (what: string, leftMinor: bigint, rightMinor: bigint): void => {
-    if (leftMinor !== rightMinor) {
-      faults.push(
-        `${facts.entity}: ${what}: ${money(leftMinor, currency)} against ${money(rightMinor, currency)}`,
-      )
-    }
-  }
-  const moved = totalOf(
-    facts.movements.filter(
-      (movement) => movement.currency === currency && movement.when === 'period',
-    ),
-  )
-  const closing = facts.closingBalances.find((balance) => balance.currency === currency)
-  expect(
-    'opening balance and movements do not reach the ledger’s own sum',
-    at('opening_balance').amountMinor + moved.amountMinor,
-    closing?.netMinor ?? 0n,
-  )
-  expect(
-    'payouts sent are not the matched, the ones in transit and the ones in discrepancy',
-    at('payouts_sent').amountMinor,
-    at('payouts_matched').amountMinor +
-      at('payouts_in_transit').amountMinor +
-      at('payouts_in_discrepancy').amountMinor,
-  )
-  return faults
 }

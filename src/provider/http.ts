@@ -172,13 +172,18 @@ export function isTransientStatus(status: number): boolean {
   return [408, 429, 500, 502, 503, 504].includes(status)
 }
 
-/** `Retry-After` in milliseconds from now, in both its forms (RFC 9110 §10.2.3); null without one. */
+/**
+ * `Retry-After` in milliseconds from now, in both its forms (RFC 9110 §10.2.3); null without one. A
+ * date is one by the server's clock, which its `Date` shows.
+ */
 export function retryAfterMs(headers: IncomingHttpHeaders): number | null {
   const text = headers['retry-after']?.trim()
   if (text === undefined) return null
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
   const atMs = Date.parse(text)
-  return Number.isNaN(atMs) ? null : Math.max(0, atMs - Date.now())
+  if (Number.isNaN(atMs)) return null
+  const serverMs = Date.parse(headers.date ?? '')
+  return Math.max(0, atMs - (Number.isNaN(serverMs) ? Date.now() : serverMs))
 }
 
 /**

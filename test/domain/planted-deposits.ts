@@ -410,11 +410,14 @@ function entityFacts(book: EntityBook, period: { startS: number; endS: number })
       lastRowCreatedS: payout.createdS - 3600,
     }
   })
+  const movements = movementsOf(payouts, facts, period)
   return {
     entity,
     account: { ibans: [account], payerPatterns: [/\bALMA\b/iu], payerIbans: [] },
-    movements: movementsOf(payouts, facts, period),
-    closingBalances: [{ currency: 'EUR', netMinor: 0n, rows: facts.length }],
+    movements,
+    closingBalances: [
+      { currency: 'EUR', netMinor: 0n, rows: sumNumbers(movements.map(({ rows }) => rows)) },
+    ],
     rowCount: sumNumbers(facts.map(({ transactions }) => transactions + 1)),
     knownSinceS: null,
     payouts: facts,

@@ -14,6 +14,7 @@ const FILES = [
   'open_items.csv',
   'journal.csv',
   'summary.csv',
+  'plans.csv',
   'report.html',
   'summary.json',
 ]
