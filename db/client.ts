@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type SQL, sql } from 'drizzle-orm'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { PgDialect } from 'drizzle-orm/pg-core'
@@ -43,6 +44,8 @@ const CONNECTIONS_PER_WORKER = 3
 /** How long running queries may take to end when a connection is closed. */
 const END_TIMEOUT_S = 5
 const SESSION_END_TIMEOUT_S = 1
+/** How long a statement without work may take to be answered. */
+const ANSWER_TIMEOUT_MS = 20_000
 /** Characters of a failed statement in its error. */
 const STATEMENT_SHOWN = 120
 /** How every session of ours begins in `pg_stat_activity`. */
@@ -106,7 +109,7 @@ export async function openSession(
   const db = openDrizzle(client)
   const where = whereIs(address)
   try {
-    await withReadableErrors(where, () => db.execute(sql`select 1`))
+    await withReadableErrors(where, () => inTime(where, db.execute(sql`select 1`)))
   } catch (error) {
     await close()
     throw error
@@ -368,6 +371,29 @@ export function faultOfLostConnection(error: unknown): UnavailableFault | null {
     error instanceof TypeError &&
     /at (Immediate\.)?nextWrite .*\bpostgres\b/.test(error.stack ?? '')
   return isDrivers ? unreachableFault('the database', 'CONNECTION_CLOSED', error) : null
+}
+
+/**
+ * Waits for something that a server answers at once. Where nothing comes through any more, neither an
+ * answer nor an end of the connection, the driver would wait for as long as the system tries, which
+ * is a quarter of an hour. Work of its own length is watched by the run lock instead.
+ * @param moreMs what it may take besides.
+ * @throws UnavailableFault if the answer does not come.
+ */
+export async function inTime<T>(where: string, asked: PromiseLike<T>, moreMs = 0): Promise<T> {
+  const patience = new AbortController()
+  const late = sleep(ANSWER_TIMEOUT_MS + moreMs, undefined, { signal: patience.signal }).then(
+    () => {
+      throw unreachableFault(where, 'NO_ANSWER')
+    },
+  )
+  // Ended below, or told of by the race.
+  late.catch(() => undefined)
+  try {
+    return await Promise.race([asked, late])
+  } finally {
+    patience.abort()
+  }
 }
 
 function unreachableFault(where: string, code: string, cause?: unknown): UnavailableFault {

@@ -4,7 +4,14 @@ import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { ConfigurationFault, UnavailableFault } from '../src/errors.ts'
 import { advisoryKey } from './advisory-locks.ts'
-import { databaseErrorCode, type Db, type DbOrTx, type Tx, withReadableErrors } from './client.ts'
+import {
+  databaseErrorCode,
+  type Db,
+  type DbOrTx,
+  inTime,
+  type Tx,
+  withReadableErrors,
+} from './client.ts'
 import { distributeTables, isDistributed, oneServerAtATime } from './distribute.ts'
 
 /** The migrations that this version has. */
@@ -58,7 +65,7 @@ export async function migrate(
 }
 
 async function migrateLocked(db: Db, where: string, folder: string): Promise<void> {
-  if (isComplete(await migrationState(db, folder), where)) return
+  if (isComplete(await inTime(where, migrationState(db, folder)), where)) return
   const wasDistributed = await db.transaction(async (tx) => {
     await holdMigrations(tx)
     const state = await migrationState(tx, folder)

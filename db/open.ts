@@ -5,6 +5,7 @@ import {
   type Connection,
   type DatabaseAddress,
   type Db,
+  inTime,
   withReadableErrors,
 } from './client.ts'
 import { startEmbedded } from './embedded.ts'
@@ -66,7 +67,8 @@ export async function openUnmigrated({
   }
   const close = (): Promise<void> => (closed ??= leave())
   try {
-    await withReadableErrors(connection.where, () => connection.db.execute(sql`select 1`))
+    const { db, where } = connection
+    await withReadableErrors(where, () => inTime(where, db.execute(sql`select 1`)))
   } catch (error) {
     await close()
     throw error

@@ -11,6 +11,7 @@ import { advisoryKey, type LockName } from './advisory-locks.ts'
 import {
   APPLICATION_NAME,
   type DatabaseAddress,
+  inTime,
   openSession,
   type Session,
   withReadableErrors,
@@ -93,7 +94,9 @@ export async function withRunLock<T>(
   const session = await openSession(address, `${APPLICATION_NAME}: ${doing}`)
   try {
     const wanted = locksOf(scope)
-    await withReadableErrors(session.where, () => acquire(session, wanted, waitMs))
+    await withReadableErrors(session.where, () =>
+      inTime(session.where, acquire(session, wanted, waitMs), waitMs),
+    )
     return await workWhileHeld(session, wanted, work, turns)
   } finally {
     await session.close()

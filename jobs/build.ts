@@ -1,5 +1,5 @@
 /** Makes JavaScript of the program, for `jobs/start.js`. */
-import { mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -31,6 +31,8 @@ export async function keepBuild(args: BuildArgs): Promise<void> {
       // On the disk before its name: after a power cut a build is whole or not there.
       await writeFile(file, contents, { flush: true })
     }
+    // What is no secret in the checkout is none here, and jobs may run under another account.
+    await chmod(made, 0o755)
     await rename(made, folder)
     await removeOldBuilds(path.dirname(folder))
   } catch {

@@ -11,9 +11,16 @@ import { parsePeriod, type Period, weekOf } from '../src/domain/period.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
 import { EXIT, type ExitCode } from '../src/errors.ts'
 import { ping } from '../src/healthcheck.ts'
+import { silentProgress } from '../src/progress.ts'
 import type { CommandIo, ReconcileFlags } from './command.ts'
 import { useDatabase, withRun } from './compose.ts'
-import { type PeriodContext, reconcilePeriod } from './reconcile.ts'
+import {
+  judgePeriod,
+  type PeriodContext,
+  reconcilePeriod,
+  reportInTurn,
+  takeIn,
+} from './reconcile.ts'
 import { reconcileShared } from './rounds.ts'
 
 export interface NightlyFlags {
@@ -86,12 +93,15 @@ async function night(config: Config, flags: NightlyFlags, io: CommandIo): Promis
         contextOf: (week) => ofPeriod(context, week),
       })
     }
-    // The week in progress comes first: it brings the ledger up to date, and shows what is open.
-    const first = await reconcilePeriod(db, ofPeriod(context, current, flags.full))
-    const exitCodes = [first.exitCode]
-    for (const week of await weeksToDoAgain(db, config, current, first.reconciliation)) {
+    // The week in progress brings the ledger up to date and shows what is open. Its report comes last,
+    // because exports of earlier weeks, asked for anew, may show more that is still open in it.
+    const taken = await takeIn(db, ofPeriod(context, current))
+    const seen = await judgePeriod(db, quiet(ofPeriod(context, current, flags.full)), taken)
+    const exitCodes: ExitCode[] = []
+    for (const week of await weeksToDoAgain(db, config, current, seen)) {
       exitCodes.push((await reconcilePeriod(db, ofPeriod(context, week))).exitCode)
     }
+    exitCodes.push((await reportInTurn(db, ofPeriod(context, current), taken)).exitCode)
     return exitCodes.filter((code) => code !== EXIT.done).toSorted((a, b) => a - b)[0] ?? EXIT.done
   })
 }
@@ -118,6 +128,11 @@ function ofPeriod(
     full,
   }
   return { ...context, flags }
+}
+
+/** What a first look has to say is said again by the report. */
+function quiet(context: PeriodContext): PeriodContext {
+  return { ...context, io: { ...context.io, progress: silentProgress } }
 }
 
 /**

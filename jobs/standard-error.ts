@@ -37,11 +37,17 @@ export async function openTeller({ cwd, env, command, stream }: TellerOptions): 
   if (!isJson && path === null) return forPeople()
   // Only who wants a log waits for the library to be loaded.
   const { bothProgresses, createLog } = await import('../src/log.ts')
-  const file = path === null ? null : await openLogFile(resolve(cwd, path))
+  const writeToFile =
+    path === null
+      ? null
+      : await logFileWriter(resolve(cwd, path), (text) => {
+          if (isJson) log.warn(text)
+          else stream.write(`${text}\n`)
+        })
   const log = createLog({
     write: (line) => {
       if (isJson) stream.write(line)
-      if (file !== null) writeSync(file, line)
+      writeToFile?.(line)
     },
     command,
     secrets: secretsOf(settings),
@@ -88,6 +94,28 @@ async function openLogFile(path: string): Promise<number> {
     throw new ConfigurationFault(`LOG_FILE: ${path} cannot be written to (${code})`, {
       hint: 'Name a file in a folder that this account may write to, or leave LOG_FILE empty.',
     })
+  }
+}
+
+/**
+ * Adds lines to the file. A disk that fills up in the middle ends no run, least of all while it tells
+ * why it ends: `lost` hears of it once, and the run goes on without the file.
+ */
+async function logFileWriter(
+  path: string,
+  lost: (text: string) => void,
+): Promise<(line: string) => void> {
+  const file = await openLogFile(path)
+  let isWritable = true
+  return (line) => {
+    if (!isWritable) return
+    try {
+      writeSync(file, line)
+    } catch (error) {
+      isWritable = false
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code'
+      lost(`LOG_FILE: ${path} cannot be written to any more (${code}), so the log ends here`)
+    }
   }
 }
 

@@ -6,7 +6,7 @@
  * can be kept, tsx runs the sources as they are. `node --import tsx jobs/cli.ts` does the same, slower.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
@@ -42,7 +42,18 @@ if (!existsSync(folder)) {
 }
 // Positions in the sources are for whoever asks for a stack; to know them costs a tenth of a second.
 if (process.env['DEBUG']) process.setSourceMapsEnabled(true)
-const { main } = await (existsSync(folder)
+const { main } = await (isReadable(path.join(folder, 'cli.js'))
   ? import(pathToFileURL(path.join(folder, 'cli.js')).href)
   : import('./cli.ts'))
 await main()
+
+/** A build that another account made for itself is none for this one.
+ * @param {string} file */
+function isReadable(file) {
+  try {
+    accessSync(file, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -44,8 +44,8 @@ async function smallProgram(): Promise<SmallProgram> {
   for (const folder of ['db', 'jobs', 'reports', 'src', 'node_modules']) {
     await mkdir(path.join(root, folder))
   }
-  for (const name of ['start.js', 'build.ts']) {
-    await copyFile(path.join(ROOT, 'jobs', name), path.join(root, 'jobs', name))
+  for (const name of ['jobs/start.js', 'jobs/build.ts', 'src/make-folder.ts']) {
+    await copyFile(path.join(ROOT, name), path.join(root, name))
   }
   await symlink(path.join(ROOT, 'node_modules', 'tsx'), path.join(root, 'node_modules', 'tsx'))
   const write = (name: string, text: string): Promise<void> =>

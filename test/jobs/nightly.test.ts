@@ -64,6 +64,18 @@ describe('nights', () => {
     }
   }, 120_000)
 
+  test('tell on the very first one what exports of earlier weeks show, and find no more in another', async () => {
+    const { shop, server } = await open()
+    plant(shop.sandbox.world, 'export_differs')
+    await night(shop, '2024-03-26')
+    const current = await shop.reportTexts('2024-W13')
+    expect(current['discrepancies.csv']).toContain(',export_differs,open,')
+    const sent = server.mails.length
+    await night(shop, '2024-03-26')
+    expect(await shop.reportTexts('2024-W13')).toEqual(current)
+    expect(server.mails).toHaveLength(sent)
+  }, 60_000)
+
   test('mail what is new once, and say nothing when nothing changed', async () => {
     const { shop, server } = await open()
     await night(shop, '2024-03-25')
