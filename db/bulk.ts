@@ -127,11 +127,72 @@ async function throughStaging<T extends PgTable>(
       columnName(column(target, name)),
     )}) on commit delete rows`,
   )
-  await tx.execute(sql`truncate ${staging}`)
+  // Within one transaction several batches may come; to empty what is empty makes new files all the same.
+  const left = await tx.execute(sql`select 1 from ${staging} limit 1`)
+  if (left.count > 0) await tx.execute(sql`truncate ${staging}`)
   await copyFrom(tx, sql`copy ${staging} (${names}) from stdin`, copyChunks(target, rows))
-  const statement = sql`insert into ${target.table} (${names}) select ${names} from ${staging}
+  const known = await withoutKnown(tx, target, rows)
+  const statement = sql`insert into ${target.table} (${names}) select ${names} from ${staging} as given
+    ${known}
     on conflict (${list(target, target.options.conflict)}) ${onConflict(target)}`
   return (await tx.execute(statement)).count
+}
+
+/**
+ * Leaves out staged rows that stand as they are: a conflict locks the row that it finds, which writes
+ * to the table and its log, even where nothing is to be changed by it. Rows of which neither the first
+ * nor the last is there are taken for new, and are not looked up twice.
+ */
+async function withoutKnown<T extends PgTable>(
+  tx: Tx,
+  target: Target<T>,
+  rows: readonly Row<T>[],
+): Promise<SQL> {
+  const { table, options } = target
+  const reasons = reasonsToWrite(options)
+  if (reasons.length === 0 || !(await isKnownAtAnEnd(tx, target, rows)) || (await isCitus(tx))) {
+    return sql``
+  }
+  const key = options.conflict.map((name) => {
+    const stored = sql`stored.${identifierOf(target, name)}`
+    const same = rows[0]?.[name]
+    // With one entity in all of them, the look-up says so.
+    return rows.every((row) => row[name] === same)
+      ? sql`${stored} = ${bound(target, name, same)}`
+      : sql`${stored} = given.${identifierOf(target, name)}`
+  })
+  // `offset 0` has each row looked up by its key: the planner knows nothing of what is staged, and
+  // would rather read the whole table.
+  return sql`where not exists (select 1 from ${table} as stored
+    where ${sql.join(key, sql` and `)}
+      and not ${differ(target, sql`stored`, sql`given`, reasons)} offset 0)`
+}
+
+async function isKnownAtAnEnd<T extends PgTable>(
+  tx: Tx,
+  target: Target<T>,
+  rows: readonly Row<T>[],
+): Promise<boolean> {
+  const ends = [rows[0], rows.at(-1)].map((row) => {
+    const key = target.options.conflict.map(
+      (name) => sql`${identifierOf(target, name)} = ${bound(target, name, row?.[name])}`,
+    )
+    return sql`(${sql.join(key, sql` and `)})`
+  })
+  const found = await tx.execute(
+    sql`select 1 from ${target.table} where ${sql.join(ends, sql` or `)} limit 1`,
+  )
+  return found.count > 0
+}
+
+/** A value as a parameter, as its column writes it. */
+function bound<T extends PgTable>(target: Target<T>, name: string, value: unknown): SQL {
+  return sql`${sql.param(value ?? null, column(target, name))}`
+}
+
+/** Citus joins no local rows with a distributed table row by row. */
+async function isCitus(tx: Tx): Promise<boolean> {
+  return (await tx.execute(sql`select 1 from pg_extension where extname = 'citus'`)).count > 0
 }
 
 /** One name for each table and set of columns, as a session may store several sets of one table. */
@@ -219,26 +280,50 @@ function definitions<T extends PgTable>(target: Target<T>, nameOf: (name: string
 
 function onConflict<T extends PgTable>(target: Target<T>): SQL {
   const { table, options } = target
-  const { update = [], updateOnlyWithOthers = [] } = options
+  const { update = [] } = options
   if (update.length === 0) return sql`do nothing`
   const updateOnlyWith: Readonly<Record<string, readonly string[] | undefined>> =
     options.updateOnlyWith ?? {}
-  const sqlName = (name: string): SQL => sql`${sql.identifier(columnName(column(target, name)))}`
-  const differ = (names: readonly string[]): SQL => {
-    const stored = names.map((name) => sql`${table}.${sqlName(name)}`)
-    const fresh = names.map((name) => sql`excluded.${sqlName(name)}`)
-    return sql`(${sql.join(stored, sql`, `)}) is distinct from (${sql.join(fresh, sql`, `)})`
-  }
+  const sqlName = (name: string): SQL => identifierOf(target, name)
+  const differs = (names: readonly string[]): SQL =>
+    differ(target, sql`${table}`, sql`excluded`, names)
   const sets = update.map((name) => {
     const reasons = updateOnlyWith[name]
     return reasons === undefined
       ? sql`${sqlName(name)} = excluded.${sqlName(name)}`
-      : sql`${sqlName(name)} = case when ${differ(reasons)} then excluded.${sqlName(name)} else ${table}.${sqlName(name)} end`
+      : sql`${sqlName(name)} = case when ${differs(reasons)} then excluded.${sqlName(name)} else ${table}.${sqlName(name)} end`
   })
-  const reasons = update.filter(
+  return sql`do update set ${sql.join(sets, sql`, `)} where ${differs(reasonsToWrite(options))}`
+}
+
+/** The columns of which one that differs is enough to write a row. */
+function reasonsToWrite<T extends PgTable>({
+  update = [],
+  updateOnlyWithOthers = [],
+  updateOnlyWith = {},
+}: BulkOptions<T>): readonly string[] {
+  return update.filter(
     (name) => !updateOnlyWithOthers.includes(name) && updateOnlyWith[name] === undefined,
   )
-  return sql`do update set ${sql.join(sets, sql`, `)} where ${differ(reasons)}`
+}
+
+/** Whether two rows differ in one of these columns; null is a value like others. */
+function differ<T extends PgTable>(
+  target: Target<T>,
+  stored: SQL,
+  fresh: SQL,
+  names: readonly string[],
+): SQL {
+  const of = (row: SQL): SQL =>
+    sql.join(
+      names.map((name) => sql`${row}.${identifierOf(target, name)}`),
+      sql`, `,
+    )
+  return sql`(${of(stored)}) is distinct from (${of(fresh)})`
+}
+
+function identifierOf<T extends PgTable>(target: Target<T>, name: string): SQL {
+  return sql`${sql.identifier(columnName(column(target, name)))}`
 }
 
 /** JSON in which a bigint is decimal text: Postgres reads it into `bigint` without loss. */

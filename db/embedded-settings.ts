@@ -4,7 +4,7 @@
  * dedicated server takes a quarter, and returns all of it when it stops.
  */
 import { statfs } from 'node:fs/promises'
-import { totalmem } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 
 /** What the choice depends on. */
 export interface Machine {
@@ -12,6 +12,8 @@ export interface Machine {
   readonly memoryBytes: number
   /** Free space where the cluster lies, for this account. */
   readonly diskFreeBytes: number
+  /** Processors that this process may use. */
+  readonly cores: number
 }
 
 /** Names to values as `postgres -c` takes them. */
@@ -19,6 +21,11 @@ export type ServerSettings = Readonly<Record<string, string>>
 
 const MB = 1024 ** 2
 const GB = 1024 ** 3
+
+/** The server's setting that says how many workers may help a full proof; other servers have none. */
+export const PROOF_WORKERS = 'alma_reconcile.proof_workers'
+/** More would wait for the memory, and the machine has other things to do. */
+const PROOF_WORKERS_MAX = 3
 
 /** Reads the machine; `folder` exists and lies where the cluster will. */
 export async function thisMachine(folder: string): Promise<Machine> {
@@ -28,6 +35,7 @@ export async function thisMachine(folder: string): Promise<Machine> {
   return {
     memoryBytes: Math.min(totalmem(), limitBytes),
     diskFreeBytes: bavail * bsize,
+    cores: availableParallelism(),
   }
 }
 
@@ -36,7 +44,7 @@ export async function thisMachine(folder: string): Promise<Machine> {
  * `synchronous_commit` stay on, because a report that was mailed, a decision or a closed period must
  * not be forgotten after a power cut, and a night commits too seldom to gain from less.
  */
-export function chooseSettings({ memoryBytes, diskFreeBytes }: Machine): ServerSettings {
+export function chooseSettings({ memoryBytes, diskFreeBytes, cores }: Machine): ServerSettings {
   const megabytes = (bytes: number, leastMb: number, mostMb: number): string =>
     `${Math.round(Math.min(Math.max(bytes / MB, leastMb), mostMb))}MB`
   return {
@@ -56,9 +64,14 @@ export function chooseSettings({ memoryBytes, diskFreeBytes }: Machine): ServerS
     temp_file_limit: megabytes(diskFreeBytes / 2, 512, 1024 ** 2),
     // Compiling pays for queries of seconds, and the planner's guess of which ones these are is poor.
     jit: 'off',
-    // Both need shared memory that a container's /dev/shm of 64 MB does not have.
+    // Only a full proof is work enough to be shared; it asks for this setting of ours.
     max_parallel_workers_per_gather: '0',
     max_parallel_maintenance_workers: '0',
+    [PROOF_WORKERS]: String(Math.min(cores - 1, PROOF_WORKERS_MAX)),
+    // What its workers share lies in memory that is reserved at the start and touched when used, beyond
+    // that in files beside the data: a container's /dev/shm of 64 MB would not hold it.
+    min_dynamic_shared_memory: megabytes(memoryBytes / 64, 4, 256),
+    ...(process.platform === 'win32' ? {} : { dynamic_shared_memory_type: 'mmap' }),
   }
 }
 

@@ -50,7 +50,21 @@ export async function proveExports(
       : held.filter(isIn(await findStale(tx, { entity, sinceNumber }, vatRatePercent)))
   const kept = held.filter((each) => !stale.includes(each))
   await forgetOthers(tx, entity, kept)
-  for (const each of stale) await proveExport(tx, entity, each, vatRatePercent)
+  if (stale.length === 0) return
+  const counted = await countLines(tx, entity, stale)
+  for (const group of groupsOf(stale, counted)) {
+    const tallies = await tallySpans(tx, entity, group, vatRatePercent)
+    for (const each of group.exports) {
+      const ofSpan = tallies.get(each.requestNumber) ?? []
+      const all = counted.get(each.requestNumber) ?? 0
+      const { alike, conventions } = await compareExport(tx, entity, each, {
+        ofSpan,
+        lines: all,
+        vatRatePercent,
+      })
+      await saveProof(tx, entity, each, { alike, conventions })
+    }
+  }
 }
 
 function isIn(numbers: ReadonlySet<number>): (held: Export) => boolean {
@@ -105,20 +119,73 @@ async function findStale(
 
 /** Removes the proofs of exports that are not kept: those to be made anew, and of older ones. */
 async function forgetOthers(tx: Tx, entity: string, kept: readonly Export[]): Promise<void> {
-  const numbers = JSON.stringify(kept.map(({ requestNumber }) => requestNumber))
   for (const table of [exportPairs, exportProofs]) {
-    await tx.execute(sql`delete from ${table} where entity = ${entity} and request_number not in (
-      select value::bigint from jsonb_array_elements_text(${numbers}::text::jsonb))`)
+    await tx.execute(
+      sql`delete from ${table} where entity = ${entity} and request_number not in (${numbersOf(kept)})`,
+    )
   }
 }
 
-async function proveExport(
+/** Exports whose spans follow each other without a gap, counted by one statement. */
+interface ExportGroup {
+  readonly exports: Export[]
+  readonly startS: number
+  endS: number
+  readonly clockAheadS: number | null
+  lines: number
+}
+
+/** Lines of one statement: its hash table has to stay in memory, and in the processor's caches at best. */
+const GROUP_LINES_MAX = 100_000
+
+/** Each export in one group; only what was whole when it was asked for shares one. */
+function groupsOf(exports: readonly Export[], counted: ReadonlyMap<number, number>): ExportGroup[] {
+  const groups: ExportGroup[] = []
+  const open = new Map<string, ExportGroup>()
+  const inOrder = exports.toSorted(
+    (a, b) => a.startS - b.startS || a.requestNumber - b.requestNumber,
+  )
+  for (const each of inOrder) {
+    const { requestNumber, startS, endS, heldUntilS, clockAheadS } = each
+    const ownLines = counted.get(requestNumber) ?? 0
+    const isWhole = heldUntilS >= endS
+    const before = isWhole ? open.get(`${startS} ${clockAheadS}`) : undefined
+    const isRoom = before !== undefined && before.lines + ownLines <= GROUP_LINES_MAX
+    if (before !== undefined) open.delete(`${startS} ${clockAheadS}`)
+    const group = isRoom ? before : { exports: [], startS, endS, clockAheadS, lines: 0 }
+    if (!isRoom) groups.push(group)
+    group.exports.push(each)
+    group.endS = endS
+    group.lines += ownLines
+    if (isWhole) open.set(`${endS} ${clockAheadS}`, group)
+  }
+  return groups
+}
+
+async function countLines(
+  tx: Tx,
+  entity: string,
+  exports: readonly Export[],
+): Promise<Map<number, number>> {
+  const found = await tx.execute<Record<'number' | 'lines', string>>(
+    sql`select line.request_number as number, count(*) as lines from ${lines} as line
+      where line.entity = ${entity} and line.request_number in (${numbersOf(exports)})
+      group by line.request_number`,
+  )
+  return new Map(found.map((each) => [Number(each.number), Number(each.lines)]))
+}
+
+function numbersOf(exports: readonly Export[]): SQL {
+  const numbers = JSON.stringify(exports.map(({ requestNumber }) => requestNumber))
+  return sql`select value::bigint from jsonb_array_elements_text(${numbers}::text::jsonb)`
+}
+
+async function saveProof(
   tx: Tx,
   entity: string,
   held: Export,
-  vatRatePercent: string,
+  { alike, conventions }: { readonly alike: boolean; readonly conventions: ExportConventions },
 ): Promise<void> {
-  const { alike, conventions } = await compareExport(tx, entity, held, vatRatePercent)
   let pairs = 0
   if (!alike) {
     const source = pairsOf(entity, held, conventions)
@@ -180,10 +247,10 @@ function codeOf(
 ): SQL {
   const rate = hundredthsOfPercent(vatRatePercent)
   const likeness = (at: keyof typeof LIKENESS_AT, line: string, row: string): string =>
-    `(case when ${line} = ${r}.${row} then case when ${r}.${row} = 0 then 0 else 1 end
-      when ${line} = -${r}.${row} then 2 else 3 end << ${LIKENESS_AT[at]})`
+    `(case when ${line} = ${r}.${row} then case when ${r}.${row} = 0 then 0 else ${1 << LIKENESS_AT[at]} end
+      when ${line} = -${r}.${row} then ${2 << LIKENESS_AT[at]} else ${3 << LIKENESS_AT[at]} end)`
   const flag = (at: keyof typeof FLAG_AT, condition: string): string =>
-    `(case when ${condition} then 1 else 0 end << ${FLAG_AT[at]})`
+    `(case when ${condition} then ${1 << FLAG_AT[at]} else 0 end)`
   const included = 10_000n + rate
   return sql.raw(
     [
@@ -250,64 +317,111 @@ function tallyOf({
   }
 }
 
+/** The rows of the spans, each with the export's line of it or without one, by export. */
+async function tallySpans(
+  tx: Tx,
+  entity: string,
+  { exports, startS, endS, clockAheadS }: ExportGroup,
+  vatRatePercent: string,
+): Promise<Map<number, Tally[]>> {
+  const [first] = exports
+  if (first === undefined) return new Map()
+  const code = codeOf('r', { heldUntilS: youngFromS(exports), clockAheadS }, vatRatePercent)
+  const numbers = exports.map(({ requestNumber }) => requestNumber)
+  // One hash of all spans' lines, in which the number of the export keeps them apart.
+  const found = await tx.execute<
+    Record<'number' | 'code' | 'pairs', string> & { kind: string | null }
+  >(sql`select number, kind, code, count(*) as pairs
+    from (select r.number, r.kind, ${code} as code
+      from (${spanOf(entity, { startS, endS }, numberOf(exports))}) as r
+        left join (${linesOf(entity, numbers)}) as l on l.number = r.number and l.id = r.id) as paired
+    group by number, kind, code`)
+  const tallies = new Map<number, Tally[]>()
+  for (const each of found) {
+    const number = Number(each.number)
+    const ofExport = tallies.get(number)
+    if (ofExport === undefined) tallies.set(number, [tallyOf(each)])
+    else ofExport.push(tallyOf(each))
+  }
+  return tallies
+}
+
+/** Exports that share a group were whole, so no row of their spans is too young for them. */
+function youngFromS(exports: readonly Export[]): number {
+  return Math.max(...exports.map(({ heldUntilS }) => heldUntilS))
+}
+
+/** The number of the export whose span a row \`r\` lies in. */
+function numberOf(exports: readonly Export[]): SQL {
+  const numbers = exports.map(({ requestNumber }) => requestNumber).join()
+  const bounds = exports.map(({ startS }) => startS).join()
+  return sql.raw(`('{${numbers}}'::bigint[])[width_bucket(r.created_s, '{${bounds}}'::bigint[])]`)
+}
+
 async function compareExport(
   tx: Tx,
   entity: string,
   held: Export,
-  vatRatePercent: string,
+  {
+    ofSpan,
+    lines: all,
+    vatRatePercent,
+  }: {
+    readonly ofSpan: readonly Tally[]
+    readonly lines: number
+    readonly vatRatePercent: string
+  },
 ): Promise<{ conventions: ExportConventions; alike: boolean }> {
-  const [line, span] = [linesOf(entity, held), spanOf(entity, held)]
-  const counted = async (source: SQL): Promise<Tally[]> => {
-    const found = await tx.execute<Record<'code' | 'pairs', string> & { kind: string | null }>(
-      sql`select kind, code, count(*) as pairs from (${source}) as paired group by kind, code`,
-    )
-    return found.map(tallyOf)
-  }
-  const tallies = await counted(
-    sql`select r.kind, ${codeOf('r', held, vatRatePercent)} as code from (${span}) as r left join (${line}) as l on l.id = r.id`,
-  )
-  const [all] = await tx.execute<{ lines: string }>(
-    sql`select count(*) as lines from (${line}) as l`,
-  )
+  const tallies = [...ofSpan]
   const paired = tallies
     .filter(({ isRowAlone }) => !isRowAlone)
     .reduce((sum, { pairs }) => sum + pairs, 0)
-  if (paired !== Number(all?.lines)) {
+  if (paired !== all) {
     // Lines of rows that were created outside of the span, or that are in no ledger.
-    const outside = { ...held, clockAheadS: null }
-    tallies.push(
-      ...(await counted(sql`select b.kind, ${codeOf('b', outside, vatRatePercent)} as code
-        from (${line}) as l left join ${rows} as b on b.entity = ${entity} and b.id = l.id
-        where not exists (select 1 from (${span}) as r where r.id = l.id)`)),
+    const code = codeOf('b', { ...held, clockAheadS: null }, vatRatePercent)
+    const outside = await tx.execute<Record<'code' | 'pairs', string> & { kind: string | null }>(
+      sql`select kind, code, count(*) as pairs from (select b.kind, ${code} as code
+        from (${linesOf(entity, [held.requestNumber])}) as l
+          left join ${rows} as b on b.entity = ${entity} and b.id = l.id
+        where not exists (select 1 from (${spanOf(entity, held)}) as r where r.id = l.id)) as paired
+      group by kind, code`,
     )
+    tallies.push(...outside.map(tallyOf))
   }
   const conventions = conventionsOf(tallies, vatRatePercent)
   return { conventions, alike: tallies.every((tally) => isAlike(tally, conventions)) }
 }
 
-/** The export's lines. */
-function linesOf(entity: string, { requestNumber }: Export): SQL {
-  return sql`select line.balance_transaction_id as id, line.line_number, line.created_local,
-      line.gross_minor, line.fee_minor, line.net_minor, line.vat_minor, line.payment_id, line.refund_id
-    from ${lines} as line where line.entity = ${entity} and line.request_number = ${requestNumber}`
+/** The lines of exports. */
+function linesOf(entity: string, numbers: readonly number[]): SQL {
+  return sql`select line.request_number as number, line.balance_transaction_id as id, line.line_number,
+      line.created_local, line.gross_minor, line.fee_minor, line.net_minor, line.vat_minor,
+      line.payment_id, line.refund_id
+    from ${lines} as line where line.entity = ${entity}
+      and line.request_number in (${sql.raw(numbers.join())})`
 }
 
-/** The ledger's rows of its span, gone ones included. */
-function spanOf(entity: string, { startS, endS }: Export): SQL {
-  return sql`select r.id, r.kind, r.amount_minor, r.fee_minor, r.net_minor, r.payment_id,
-      r.refund_id, r.created_s, r.vanished_run_id
+/** The ledger's rows of a span, gone ones included. */
+function spanOf(
+  entity: string,
+  { startS, endS }: Pick<Export, 'startS' | 'endS'>,
+  number: SQL = sql`0::bigint`,
+): SQL {
+  return sql`select ${number} as number, r.id, r.kind, r.amount_minor, r.fee_minor, r.net_minor,
+      r.payment_id, r.refund_id, r.created_s, r.vanished_run_id
     from ${rows} as r where r.entity = ${entity} and r.created_s >= ${startS} and r.created_s < ${endS}`
 }
 
 /** Times are written on Paris clocks; `proveLedger` sees to it that they are shown as ISO has it. */
 function otherDiffers(r: string, clockAheadS: number | null): string {
-  const written = "replace(l.created_local, 'T', ' ')"
   const local =
     clockAheadS === null
       ? `to_timestamp(${r}.created_s) at time zone 'Europe/Paris'`
       : `timestamp '1970-01-01' + (${r}.created_s + ${clockAheadS}) * interval '1 second'`
+  // An export may leave out the seconds. Hardly any has the T, so that is looked at last.
+  const begins = (written: string): string => `starts_with((${local})::text, ${written})`
   return `(l.payment_id is distinct from ${r}.payment_id or l.refund_id is distinct from ${r}.refund_id
-    or left((${local})::text, length(${written})) <> ${written})`
+    or not (${begins('l.created_local')} or ${begins("replace(l.created_local, 'T', ' ')")}))`
 }
 
 function conventionsOf(tallies: readonly Tally[], vatRatePercent: string): ExportConventions {
@@ -369,7 +483,7 @@ function pairsOf(entity: string, held: Export, conventions: ExportConventions): 
   const isVatOff = sql.raw(
     vatBasis === null ? 'false' : vatOff(rate, divisor, `> ${halfOf(divisor)}`),
   )
-  return sql`with line as (${linesOf(entity, held)}), span as (${spanOf(entity, held)})
+  return sql`with line as (${linesOf(entity, [held.requestNumber])}), span as (${spanOf(entity, held)})
     select ${entity}, ${held.requestNumber}::bigint, l.id, l.line_number
     from line as l left join ${rows} as r on r.entity = ${entity} and r.id = l.id
     where r.id is null or (r.vanished_run_id is null and (

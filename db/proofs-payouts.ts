@@ -1,6 +1,7 @@
 /** Sums of payouts and of days. What was touched is summed again from its rows, never added to. */
 import { type SQL, sql } from 'drizzle-orm'
 import type { Tx } from './client.ts'
+import { withResult } from './proofs-result.ts'
 import type { ProofScope } from './proofs.ts'
 import {
   balanceTransactionChanges as changes,
@@ -17,23 +18,24 @@ export async function provePayoutsAndDays(tx: Tx, scope: ProofScope): Promise<vo
     await tx.execute(sql`delete from ${payoutProofs} where entity = ${entity}`)
     await tx.execute(sql`delete from ${ledgerDays} where entity = ${entity}`)
     // Both from one reading of the ledger.
-    await tx.execute(sql`with grains as materialized (${grainsOf(thereRows(entity))}),
-      days as (${insertDays(entity)})
-      ${insertPayouts(entity)}`)
+    await withResult(tx, grainsOf(thereRows(entity)), async (grains) => {
+      await tx.execute(insertDays(entity, grains))
+      await tx.execute(insertPayouts(entity, grains))
+    })
     return
   }
   await tx.execute(sql`delete from ${payoutProofs} where entity = ${entity}
     and payout_id in (${touchedPayouts(entity, sinceNumber)})`)
   await tx.execute(sql`with touched as materialized (${touchedPayouts(entity, sinceNumber)}),
     grains as materialized (${grainsOf(rowsOfTouched(entity))})
-    ${insertPayouts(entity)}`)
+    ${insertPayouts(entity, sql`grains`)}`)
   for (const { firstDay, lastDay } of await touchedDays(tx, entity, sinceNumber)) {
     const within = sql`created_s >= ${firstDay * SECONDS_PER_DAY} and created_s < ${(lastDay + 1) * SECONDS_PER_DAY}`
     await tx.execute(
       sql`delete from ${ledgerDays} where entity = ${entity} and day_number between ${firstDay} and ${lastDay}`,
     )
     await tx.execute(sql`with grains as materialized (${grainsOf(sql`${thereRows(entity)} and ${within}`)})
-      ${insertDays(entity)}`)
+      ${insertDays(entity, sql`grains`)}`)
   }
 }
 
@@ -46,7 +48,11 @@ function thereRows(entity: string): SQL {
   return sql`select ${COLUMNS} from ${rows} as r where r.entity = ${entity} and r.vanished_run_id is null`
 }
 
-/** Sums by payout, kind, currency and day: the least from which both payouts and days are made. */
+/**
+ * Sums by payout, kind, currency and day: the least from which both payouts and days are made.
+ * `offset 0` hides from the planner that days are made of instants: it would expect as many sums as
+ * there are rows, and sort them all.
+ */
 function grainsOf(source: SQL): SQL {
   return sql`select payout_id, kind, currency, day_number, count(*) as rows,
       sum(amount_minor) as amount_minor, sum(fee_minor) as fee_minor, sum(net_minor) as net_minor,
@@ -55,19 +61,19 @@ function grainsOf(source: SQL): SQL {
         case when kind = 'from_payout' then coalesce(payout_id, id) else included_in_payout_id end as payout_id,
         (created_s / ${sql.raw(String(SECONDS_PER_DAY))})::int as day_number,
         coalesce(available_on_s, created_s) as available_s
-      from (${source}) as r) as placed
+      from (${source}) as r offset 0) as placed
     group by payout_id, kind, currency, day_number`
 }
 
-function insertDays(entity: string): SQL {
+function insertDays(entity: string, grains: SQL): SQL {
   return sql`insert into ${ledgerDays}
       (entity, day_number, kind, currency, rows, amount_minor, fee_minor, net_minor)
     select ${entity}, day_number, kind, currency, sum(rows)::bigint, sum(amount_minor)::bigint,
       sum(fee_minor)::bigint, sum(net_minor)::bigint
-    from grains group by day_number, kind, currency`
+    from ${grains} as grains group by day_number, kind, currency`
 }
 
-function insertPayouts(entity: string): SQL {
+function insertPayouts(entity: string, grains: SQL): SQL {
   const sumOf = (what: string, kinds: string): SQL =>
     sql.raw(`coalesce(sum(${what}) filter (where ${kinds}), 0)::bigint`)
   const own = "kind = 'from_payout'"
@@ -85,7 +91,7 @@ function insertPayouts(entity: string): SQL {
       min(first_s) filter (where ${sql.raw(paid)}), max(last_s) filter (where ${sql.raw(paid)}),
       min(available_s) filter (where ${sql.raw(paid)}), ${sumOf('rows', own)},
       min(first_s) filter (where ${sql.raw(own)}), max(last_s) filter (where ${sql.raw(own)})
-    from grains where payout_id is not null group by payout_id`
+    from ${grains} as grains where payout_id is not null group by payout_id order by payout_id`
 }
 
 /** Payouts that touched rows stand for or are in, or did or were before. */

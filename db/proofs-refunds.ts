@@ -5,6 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Tx } from './client.ts'
 import type { ProofScope } from './proofs.ts'
+import { withResult } from './proofs-result.ts'
 import { touchedPayouts } from './proofs-payouts.ts'
 import {
   balanceTransactionChanges as changes,
@@ -19,7 +20,7 @@ import {
 export async function proveRefunds(tx: Tx, { entity, sinceNumber }: ProofScope): Promise<void> {
   if (sinceNumber === null) {
     await tx.execute(sql`delete from ${refundFamilies} where entity = ${entity}`)
-    await tx.execute(insertFamilies(entity, null))
+    await saveFamilies(tx, entity, null)
     return
   }
   // In two steps: what is not settled is looked at again as well, and the first step removes it.
@@ -27,12 +28,18 @@ export async function proveRefunds(tx: Tx, { entity, sinceNumber }: ProofScope):
     where entity = ${entity} and (settled_s is null or payment_id in (${touchedPayments(entity, sinceNumber)}))
     returning payment_id as "paymentId"`)
   const reopened = JSON.stringify(found.map(({ paymentId }) => paymentId))
-  await tx.execute(
-    insertFamilies(
-      entity,
-      sql`${touchedPayments(entity, sinceNumber)}
-        union select value from jsonb_array_elements_text(${reopened}::text::jsonb)`,
-    ),
+  await saveFamilies(
+    tx,
+    entity,
+    sql`${touchedPayments(entity, sinceNumber)}
+      union select value from jsonb_array_elements_text(${reopened}::text::jsonb)`,
+  )
+}
+
+async function saveFamilies(tx: Tx, entity: string, only: SQL | null): Promise<void> {
+  await withResult(tx, familiesOf(entity, only), (families) =>
+    tx.execute(sql`insert into ${refundFamilies} (entity, payment_id, settled_s)
+      select ${entity}, payment_id, settled_s from ${families} order by payment_id`),
   )
 }
 
@@ -72,9 +79,14 @@ function touchedPayments(entity: string, sinceNumber: number): SQL {
  * not looked up, once its rows are in payouts. Another row or payment with the same refund unsettles it.
  * @param only ids of payments; null: all.
  */
-function insertFamilies(entity: string, only: SQL | null): SQL {
+function familiesOf(entity: string, only: SQL | null): SQL {
   const among = (column: string): SQL =>
     only === null ? sql`` : sql` and ${sql.raw(column)} in (select payment_id from given)`
+  // All of them or those of the family: the index that knows them is read in its order, or looked into.
+  const inFamily =
+    only === null
+      ? sql`other.refund_id is not null`
+      : sql`other.refund_id in (select refund_id from family)`
   const given = only === null ? sql`` : sql`given (payment_id) as materialized (${only}),`
   return sql`with ${given}
     standing as (select stands.payment_id, count(*) as refunds, sum(stands.amount_minor) as amount_minor,
@@ -86,10 +98,10 @@ function insertFamilies(entity: string, only: SQL | null): SQL {
       from ${rows} as r
       where r.entity = ${entity} and r.refund_id is not null and r.payment_id is not null${among('r.payment_id')}),
     named as (select other.refund_id, count(*) as rows from ${rows} as other
-      where other.entity = ${entity} and other.refund_id in (select refund_id from family)
+      where other.entity = ${entity} and ${inFamily}
       group by other.refund_id),
     known as (select other.refund_id, count(*) as payments from ${paymentRefunds} as other
-      where other.entity = ${entity} and other.refund_id in (select refund_id from family)
+      where other.entity = ${entity} and ${inFamily}
       group by other.refund_id),
     deducted as (select r.payment_id, count(*) as rows,
         bool_and(r.kind = 'from_refund' and r.vanished_run_id is null and r.included_in_payout_id is not null
@@ -106,16 +118,18 @@ function insertFamilies(entity: string, only: SQL | null): SQL {
           and stands.payment_id = r.payment_id and stands.refund_id = r.refund_id
         left join ${payoutProofs} as payout on payout.entity = ${entity}
           and payout.payout_id = r.included_in_payout_id
-      group by r.payment_id)
-    insert into ${refundFamilies} (entity, payment_id, settled_s)
-    select ${entity}, coalesce(deducted.payment_id, standing.payment_id),
+      group by r.payment_id),
+    named_payments as (select payment_id from deducted union select payment_id from standing)
+    select named_payments.payment_id,
       case when deducted.are_clean and (
           (looked.id is null and standing.refunds is null)
           or (looked.found and standing.refunds = deducted.rows and deducted.known = deducted.rows
             and deducted.are_equal and standing.are_positive
             and standing.amount_minor <= coalesce(looked.purchase_amount_minor, 0)))
-        then deducted.last_s end
-    from deducted full join standing on standing.payment_id = deducted.payment_id
+        then deducted.last_s end as settled_s
+    from named_payments
+      left join deducted on deducted.payment_id = named_payments.payment_id
+      left join standing on standing.payment_id = named_payments.payment_id
       left join ${payments} as looked on looked.entity = ${entity}
-        and looked.id = coalesce(deducted.payment_id, standing.payment_id)`
+        and looked.id = named_payments.payment_id`
 }

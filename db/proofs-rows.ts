@@ -2,6 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { type FeeContract, hundredthsOfPercent } from '../src/domain/fee-contract.ts'
 import type { Tx } from './client.ts'
+import { withResult } from './proofs-result.ts'
 import type { ProofScope } from './proofs.ts'
 import { balanceTransactions as rows, feeDifferences, payments, repeatedRows } from './schema.ts'
 
@@ -17,10 +18,13 @@ export async function proveRepeatedRows(tx: Tx, scope: ProofScope): Promise<void
   const { entity, sinceNumber } = scope
   if (sinceNumber === null) {
     await tx.execute(sql`delete from ${repeatedRows} where entity = ${entity}`)
-    const twice = (column: string): SQL => sql`select ${sql.raw(column)} as same from ${rows} as r
-      where r.entity = ${entity} and ${sql.raw(column)} is not null
-      group by ${sql.raw(column)} having count(*) > 1`
-    await insertRepeated(tx, entity, { payments: twice('payment_id'), refunds: twice('refund_id') })
+    await withResult(tx, sharedIds(entity), async (shared) => {
+      await tx.execute(sql`analyze ${shared}`)
+      await insertRepeated(tx, entity, {
+        payments: sql`select payment_id as same from ${shared} as p where payment_id is not null`,
+        refunds: sql`select refund_id as same from ${shared} as f where refund_id is not null`,
+      })
+    })
     return
   }
   // Few rows repeat others, so each of them is looked at again: what it repeated may be gone.
@@ -43,6 +47,26 @@ export async function proveRepeatedRows(tx: Tx, scope: ProofScope): Promise<void
     payments: touched('payment_id', 'from_transaction'),
     refunds: touched('refund_id', 'from_refund'),
   })
+}
+
+/**
+ * Payments and refunds that rows may share in a way that counts. Nearly each refund shares the payment
+ * of its sale, so refunds are not counted among a payment's rows: then hardly any is left, and no
+ * other row needs to be read.
+ */
+function sharedIds(entity: string): SQL {
+  const rowsOf = (
+    column: string,
+    which: string,
+  ): SQL => sql`select ${sql.raw(column)}, count(*) as rows
+    from ${rows} as r where r.entity = ${entity} and ${sql.raw(which)} group by ${sql.raw(column)}`
+  return sql`select named.payment_id, null as refund_id
+    from (${rowsOf('payment_id', 'r.payment_id is not null')} having count(*) > 1) as named
+      left join (${rowsOf('payment_id', "r.refund_id is not null and r.kind = 'from_refund'")}) as refunded
+        on refunded.payment_id = named.payment_id
+    where named.rows - coalesce(refunded.rows, 0) > 1
+    union all select null, refund_id
+    from (${rowsOf('refund_id', 'r.refund_id is not null')} having count(*) > 1) as named`
 }
 
 async function insertRepeated(
@@ -78,12 +102,16 @@ export async function proveFees(
   if (contract === null) return
   const only =
     sinceNumber === null ? sql`` : sql` and r.id in (${touchedSales(entity, sinceNumber)})`
-  await tx.execute(sql`insert into ${feeDifferences} (entity, id)
-    select ${entity}, r.id from ${rows} as r
+  const differing = sql`select r.id from ${rows} as r
       inner join ${payments} as sold on sold.entity = r.entity and sold.id = r.payment_id
       inner join (${pricesOf(contract)}) as price on price.plan = sold.plan
     where r.entity = ${entity} and sold.entity = ${entity} and r.kind = 'from_transaction'
-      and r.vanished_run_id is null and ${feeDiffers()}${only}`)
+      and r.vanished_run_id is null and ${feeDiffers()}${only}`
+  await withResult(tx, differing, (result) =>
+    tx.execute(
+      sql`insert into ${feeDifferences} (entity, id) select ${entity}, id from ${result} order by id`,
+    ),
+  )
 }
 
 /** Sales that changed, or the payment of which did. */

@@ -9,7 +9,9 @@ import { createHash } from 'node:crypto'
 import { eq, getTableName, sql } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { FeeContract } from '../src/domain/fee-contract.ts'
+import { UnavailableFault } from '../src/errors.ts'
 import type { Db, DbOrTx, Tx } from './client.ts'
+import { PROOF_WORKERS } from './embedded-settings.ts'
 import { refuseIfProofsDiffer } from './proofs-check.ts'
 import { proveExports } from './proofs-exports.ts'
 import { provePayoutsAndDays } from './proofs-payouts.ts'
@@ -24,6 +26,7 @@ import {
   paymentRefunds,
   payments,
   payoutProofs,
+  planChecks,
   proofBases,
   refundFamilies,
 } from './schema.ts'
@@ -51,8 +54,17 @@ const TOUCHED_ROWS_PER_FULL = 5
 /** Ledgers below this size are proved by what was touched, however large the part. */
 const SMALL_LEDGER_ROWS = 20_000
 
-/** Sorts and hashes of a full proof stay in memory; one connection uses it, and only while it proves. */
-const FULL_WORK_MEM = '128MB'
+/**
+ * What a full proof asks of the server, until the transaction ends. Its sorts and hashes stay in
+ * memory. Workers help it on the embedded server, which says how many: what they share may not fit
+ * another one's /dev/shm. And the planner takes the tables for cached, as they were just vacuumed: it
+ * would think them too slow to read for workers to be of use.
+ */
+const FULL_PROOF_SETTINGS = sql`select set_config('work_mem', '128MB', true),
+  set_config('max_parallel_workers_per_gather',
+    coalesce(nullif(current_setting(${PROOF_WORKERS}, true), ''), '0'), true),
+  set_config('parallel_setup_cost', '100', true), set_config('parallel_tuple_cost', '0.01', true),
+  set_config('seq_page_cost', '0.1', true), set_config('random_page_cost', '0.4', true)`
 
 /**
  * Brings the stored proofs of an entity up to date, and checks them against each other.
@@ -74,6 +86,48 @@ export async function proveLedger(db: Db, args: ProofArgs): Promise<void> {
   await refuseIfProofsDiffer(db, args.entity)
 }
 
+/**
+ * For work that may not write, and so cannot prove what was stored since.
+ * @throws UnavailableFault unless the stored proofs of an entity are up to date; ControlTotalsFault if
+ * they contradict each other.
+ */
+export async function requireProofs(
+  db: DbOrTx,
+  { entity, fees }: Pick<ProofArgs, 'entity' | 'fees'>,
+): Promise<void> {
+  const [state] = await db
+    .select({
+      changed: ledgerProofs.changedNumber,
+      proved: ledgerProofs.provedNumber,
+      recipe: proofBases.recipe,
+      feeContract: proofBases.feeContract,
+      plansChecked: planChecks.changedNumber,
+    })
+    .from(ledgerProofs)
+    .leftJoin(proofBases, eq(proofBases.entity, ledgerProofs.entity))
+    .leftJoin(planChecks, eq(planChecks.entity, ledgerProofs.entity))
+    .where(eq(ledgerProofs.entity, entity))
+  const [row] = await db
+    .select({ id: balanceTransactions.id })
+    .from(balanceTransactions)
+    .where(eq(balanceTransactions.entity, entity))
+    .limit(1)
+  if (row === undefined) return
+  const isProved =
+    state !== undefined &&
+    state.proved === state.changed &&
+    state.recipe === RECIPE &&
+    state.feeContract === hashOf(fees) &&
+    // Where plans are watched at all, its sales were held against them as well.
+    ((state.plansChecked ?? 0) === 0 || state.plansChecked === state.changed)
+  if (!isProved) {
+    throw new UnavailableFault(`what is stored of ${entity} is not all proved yet`, {
+      hint: 'A run that fetches is on its way, or was stopped, or the fee contract was changed. Ask again when it has ended; npm run reconcile -- --week … --offline proves what there is.',
+    })
+  }
+  await refuseIfProofsDiffer(db, entity)
+}
+
 async function prove(tx: Tx, args: ProofArgs, isDue: boolean): Promise<boolean> {
   const { entity, fees, vatRatePercent } = args
   await tx
@@ -89,7 +143,7 @@ async function prove(tx: Tx, args: ProofArgs, isDue: boolean): Promise<boolean> 
   if (state === undefined) throw new Error(`the state of the proofs of ${entity} is not stored`)
   const isFull = isDue || (await isFullProofDue(tx, args))
   const scope: ProofScope = { entity, sinceNumber: isFull ? null : state.proved }
-  if (isFull) await tx.execute(sql.raw(`set local work_mem = '${FULL_WORK_MEM}'`))
+  if (isFull) await tx.execute(FULL_PROOF_SETTINGS)
   if (isFull || state.proved < state.changed) {
     await provePayoutsAndDays(tx, scope)
     await proveRepeatedRows(tx, scope)

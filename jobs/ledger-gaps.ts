@@ -16,6 +16,7 @@ import { cutBelow, type TakenPage, takePage } from './ledger-page.ts'
 import {
   ask,
   askBelow,
+  askOn,
   type AskedPage,
   beginWalk,
   endless,
@@ -68,6 +69,8 @@ interface Readers {
   /** Rows found by windows, from which on others read: when each was created, by id. */
   readonly beginnings: Map<string, EpochSeconds>
   readonly walks: OpenWalk[]
+  /** Of walks that were read to their ends: settled when they are stored and proved. */
+  readonly endings: Promise<void>[]
   /** Settles once it is known whether the way is long. */
   readonly long: Promise<boolean>
   readonly settleLong: (isLong: boolean) => void
@@ -94,7 +97,8 @@ export async function fillGaps(sync: Sync, gaps: readonly Gap[], label: string):
     return outcomes
   })
   const helpers = Array.from({ length: sync.windows - first.length }, () => help(readers))
-  const outcomes = (await Promise.all([firstOnes, Promise.allSettled(helpers)])).flat()
+  const read = (await Promise.all([firstOnes, Promise.allSettled(helpers)])).flat()
+  const outcomes = [...read, ...(await Promise.allSettled(readers.endings))]
   const failed = outcomes.find((outcome) => outcome.status === 'rejected')
   if (failed !== undefined) {
     // What was read before the fault is kept; if that fails too, the first fault is the one to tell.
@@ -117,6 +121,7 @@ function openReaders(sync: Sync, gaps: readonly Gap[], label: string): Readers {
     active: new Set(),
     beginnings: new Map(),
     walks: [],
+    endings: [],
     long,
     settleLong,
     newestS: null,
@@ -167,16 +172,27 @@ async function readDown(readers: Readers, gap: Gap): Promise<void> {
       const isKnown = knownTopId !== null && lastId !== null && lastId <= knownTopId
       if (taken.floor.floor !== 'open' || isKnown || lastId === null) {
         readers.active.delete(reader)
-        await sync.writer.drain()
-        await endWalk(sync, walk, taken.floor.floor === 'open' ? 'known' : taken.floor.floor)
+        endLater(readers, walk, taken)
         return
       }
-      asked = { page: await ask(sync, lastId), afterId: lastId }
+      asked = await askOn(sync, asked)
     }
   } finally {
     readers.active.delete(reader)
   }
   if (!readers.hasFailed) throw endless(sync.entity)
+}
+
+/** Proves a walk once all of it is stored; whoever read it goes on with another part meanwhile. */
+function endLater(readers: Readers, walk: OpenWalk, { floor: { floor } }: TakenPage): void {
+  const { sync } = readers
+  const ending = sync.writer
+    .drain()
+    .then(() => endWalk(sync, walk, floor === 'open' ? 'known' : floor))
+  ending.catch(() => {
+    readers.hasFailed = true
+  })
+  readers.endings.push(ending)
 }
 
 async function firstPage(sync: Sync, afterId: string | null): Promise<AskedPage> {
@@ -356,13 +372,12 @@ async function beginAt(readers: Readers, reader: Reader, row: LedgerRow): Promis
   await sync.writer.add({ walk, afterId: id, taken, beginsRange: true })
   const lastId = taken.rows.at(-1)?.parsed.id ?? id
   if (taken.floor.floor !== 'open' || (knownTopId !== null && lastId <= knownTopId)) {
-    await sync.writer.drain()
-    await endWalk(sync, walk, taken.floor.floor === 'open' ? 'known' : taken.floor.floor)
+    endLater(readers, walk, taken)
     return null
   }
   const next: Reader = { belowId: id, last: null, lowestS: reader.lowestS }
   advance(readers, next, taken)
   readers.active.add(next)
-  const first = { page: await ask(sync, lastId), afterId: lastId }
+  const first = await askOn(sync, { page, afterId: id })
   return { purpose: 'backfill', afterId: id, first, begun: { walk, reader: next } }
 }

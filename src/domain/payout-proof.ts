@@ -29,23 +29,23 @@ export interface ProvedPayout {
 }
 
 export function provePayouts(facts: EntityFacts, policy: Policy): ProvedPayout[] {
-  return facts.payouts.flatMap((payout) => {
+  const proved: ProvedPayout[] = []
+  for (const payout of facts.payouts) {
     const own = payout.ownRows[0] ?? null
     const at = own?.createdS ?? payout.lastRowCreatedS
-    if (at === null) return []
+    if (at === null) continue
     const amountMinor = own === null ? 0n : -own.netMinor
-    return [
-      {
-        entity: facts.entity,
-        name: nameOf({ entity: facts.entity, payoutId: payout.payoutId }),
-        facts: payout,
-        own,
-        day: dayOfInstant(at, policy.zone),
-        amountMinor,
-        residualMinor: payout.netMinor - amountMinor,
-      },
-    ]
-  })
+    proved.push({
+      entity: facts.entity,
+      name: nameOf({ entity: facts.entity, payoutId: payout.payoutId }),
+      facts: payout,
+      own,
+      day: dayOfInstant(at, policy.zone),
+      amountMinor,
+      residualMinor: payout.netMinor - amountMinor,
+    })
+  }
+  return proved
 }
 
 /**

@@ -241,19 +241,30 @@ async function writePlans(address: DatabaseAddress): Promise<void> {
       await prove(db, isFull)
     }
     const plans: string[] = []
-    for (const [query, params] of asked) {
-      if (!/^\s*(select|with|insert|delete)/i.test(query)) continue
-      const lines = await client.unsafe<{ 'QUERY PLAN': string }[]>(
-        `explain ${query}`,
-        params.map((value) => (typeof value === 'number' ? String(value) : value)) as string[],
-      )
-      plans.push(`${query.trim()}\n\n${lines.map((line) => line['QUERY PLAN']).join('\n')}`)
-    }
+    await client.begin(async (tx) => {
+      for (const [query, params] of asked) {
+        const values = params.map((value) =>
+          typeof value === 'number' ? String(value) : value,
+        ) as string[]
+        // The plans of a full proof are those under its own settings.
+        if (/^\s*select set_config/i.test(query)) await tx.unsafe(query, values)
+        else if (isExplained(query)) {
+          const lines = await tx.unsafe<{ 'QUERY PLAN': string }[]>(`explain ${query}`, values)
+          plans.push(`${query.trim()}\n\n${lines.map((line) => line['QUERY PLAN']).join('\n')}`)
+        }
+      }
+    })
     await mkdir(path.dirname(PLANS_FILE), { recursive: true })
     await writeFile(PLANS_FILE, `${plans.join('\n\n----\n\n')}\n`)
   } finally {
     await client.end()
   }
+}
+
+/** What is stored of a temporary table is little, and the table is gone by now. */
+function isExplained(query: string): boolean {
+  if (/^\s*create temporary table/i.test(query)) return true
+  return /^\s*(select|with|insert|delete)/i.test(query) && !query.includes('pg_temp.')
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

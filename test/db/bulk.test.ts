@@ -62,6 +62,21 @@ describe.each([
     expect(await storedRanges()).toEqual(changed)
   })
 
+  test('in part as they stand: the others are written, and of many only the one that changed is locked', async () => {
+    await storeRanges(ranges(count))
+    const middle = Math.floor(count / 2)
+    const next = ranges(count + 1).map((each, at) =>
+      at === middle ? { ...each, floor: 'end' } : each,
+    )
+    expect(await storeRanges(next)).toBe(2)
+    expect(await storedRanges()).toEqual(next)
+    const [touched] = await db.execute<{ rows: number }>(
+      sql`select count(*)::int as rows from ledger_ranges where xmax::text <> '0'`,
+    )
+    // Few rows go in one statement, in which a conflict locks each that it finds: too few to look first.
+    expect(touched?.rows).toBe(count === MANY ? 1 : count)
+  })
+
   test('given twice: the last counts, or the first where nothing is updated', async () => {
     const twice = [...ranges(count), ...ranges(count, 'end')]
     expect(await storeRanges(twice)).toBe(count)

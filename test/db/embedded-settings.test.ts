@@ -18,7 +18,7 @@ test.each([
   ['a machine of 24 GB', 24 * GB, 100 * GB, ['1024MB', '12288MB', '128MB', '512MB']],
   ['a machine of 256 GB', 256 * GB, 999 * GB, ['1024MB', '131072MB', '128MB', '512MB']],
 ])('%s gives the server its share of the memory', (_, memoryBytes, diskFreeBytes, chosen) => {
-  const settings = chooseSettings({ memoryBytes, diskFreeBytes })
+  const settings = chooseSettings({ memoryBytes, diskFreeBytes, cores: 2 })
   expect([
     settings['shared_buffers'],
     settings['effective_cache_size'],
@@ -32,24 +32,34 @@ test.each([
   ['small', 8 * GB, ['1024MB', '4096MB']],
   ['large', 500 * GB, ['2048MB', '256000MB']],
 ])('a disk that is %s bounds what the server writes beside the data', (_, free, chosen) => {
-  const settings = chooseSettings({ memoryBytes: 4 * GB, diskFreeBytes: free })
+  const settings = chooseSettings({ memoryBytes: 4 * GB, diskFreeBytes: free, cores: 2 })
   expect([settings['max_wal_size'], settings['temp_file_limit']]).toEqual(chosen)
 })
 
 test('whatever the machine, nothing that was committed may be lost', () => {
   for (const memoryBytes of [256 * MB, 4 * GB, 256 * GB]) {
-    const settings = chooseSettings({ memoryBytes, diskFreeBytes: GB })
+    const settings = chooseSettings({ memoryBytes, diskFreeBytes: GB, cores: 2 })
     for (const name of ['fsync', 'full_page_writes', 'synchronous_commit']) {
       expect(settings[name] ?? 'on').toBe('on')
     }
   }
 })
 
+test.each([
+  [1, '0'],
+  [2, '1'],
+  [64, '3'],
+])('on %i cores all but one help a full proof, three at most', (cores, workers) => {
+  const settings = chooseSettings({ memoryBytes: 4 * GB, diskFreeBytes: 100 * GB, cores })
+  expect(settings['alma_reconcile.proof_workers']).toBe(workers)
+  expect(settings['max_parallel_workers_per_gather']).toBe('0')
+})
+
 test('doctor can say in one line what was chosen', () => {
-  expect(describeSettings({ memoryBytes: 4 * GB, diskFreeBytes: 100 * GB })).toBe(
+  expect(describeSettings({ memoryBytes: 4 * GB, diskFreeBytes: 100 * GB, cores: 2 })).toBe(
     'for 4 GB of memory: shared_buffers 512MB, work_mem 32MB, maintenance_work_mem 128MB, max_wal_size 2048MB; every commit is durable',
   )
-  expect(describeSettings({ memoryBytes: 256 * MB, diskFreeBytes: 100 * GB })).toContain(
+  expect(describeSettings({ memoryBytes: 256 * MB, diskFreeBytes: 100 * GB, cores: 1 })).toContain(
     'for 256 MB of memory: shared_buffers 32MB',
   )
 })
@@ -72,7 +82,9 @@ test('a server runs with what was chosen for this machine, and commits durably',
     from pg_settings where name in ('shared_buffers', 'work_mem', 'max_wal_size', 'temp_file_limit')
     union all
     select name, 0, setting from pg_settings
-    where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'jit')`)
+    where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'jit')
+    union all
+    select 'proof_workers', 0, current_setting('alma_reconcile.proof_workers')`)
   await close()
   const found = Object.fromEntries(
     [...rows].map(({ name, bytes, shown }) => [name, shown === '' ? Number(bytes) : shown]),
@@ -87,5 +99,6 @@ test('a server runs with what was chosen for this machine, and commits durably',
     synchronous_commit: 'on',
     full_page_writes: 'on',
     jit: 'off',
+    proof_workers: chosen['alma_reconcile.proof_workers'],
   })
 })

@@ -84,6 +84,7 @@ export async function liveThrough(shop: Shop): Promise<Story> {
   await succeed(shop, 'reopen', '--week', WEEK, '--by', 'Marie', '--reason', 'a correction')
   await succeed(shop, 'nightly', '--as-of', '2024-04-08')
   await tell('night')
+  await succeed(shop, ...RECONCILE, '--touched')
   await succeed(shop, 'purge', '--before', '2024-03-25', '--by', 'Marie', '--dry-run')
   await succeed(shop, 'purge', '--before', '2024-03-25', '--by', 'Marie')
   await succeed(shop, ...RECONCILE, '--offline', '--full')

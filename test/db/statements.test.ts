@@ -19,6 +19,11 @@ const ABOUT_ALL: readonly { readonly why: string; readonly pattern: RegExp }[] =
       /^(select count\(\*\) from|update) "(balance_transactions|export_lines)"|^select "entity", "export_id", "archived_as" from "data_exports"/,
   },
   {
+    why: 'purge removes old notifications of all entities alike',
+    pattern:
+      /^(select count\(\*\)|delete) from "provider_events" where "provider_events"."received_at"/,
+  },
+  {
     why: 'a discrepancy is asked for by its own id, whoever’s it is',
     pattern: /from "reported_discrepancies" inner join "period_reports"/,
   },

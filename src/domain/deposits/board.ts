@@ -36,6 +36,8 @@ export interface Ambiguity {
 export interface PassOutcome {
   readonly matches: readonly DepositMatch[]
   readonly ambiguities?: readonly Ambiguity[]
+  /** The board without the matches, from a pass that takes most of it and knows what it left. */
+  readonly left?: Board
 }
 
 /** A pass looks at the open items and says which belong together; it takes no item twice. */
@@ -56,7 +58,7 @@ export function runPasses(board: Board, passes: readonly Pass[], policy: Policy)
     // One by one: a call takes some ten thousand arguments and no more.
     for (const match of outcome.matches) matches.push(match)
     for (const ambiguity of outcome.ambiguities ?? []) ambiguities.push(ambiguity)
-    open = without(open, [...outcome.matches, ...(outcome.ambiguities ?? [])])
+    open = without(outcome.left ?? without(open, outcome.matches), outcome.ambiguities ?? [])
   }
   return { board: open, matches, ambiguities }
 }

@@ -21,45 +21,54 @@ interface Claim {
 
 /** Rung 1: the line names the payout, and the amount is equal. */
 export function matchByReference(board: Board, policy: Policy): PassOutcome {
+  const all: Named[] = board.payouts.map((payout) => ({ payout, first: null, lines: 0 }))
   const namedOf = new Map<string, Named>()
-  for (const payout of board.payouts) namedOf.set(payout.name, { payout, first: null, lines: 0 })
+  for (const named of all) namedOf.set(named.payout.name, named)
   const unsure: Claim[] = []
   const sure: Named[] = []
+  const depositsLeft: DepositItem[] = []
   for (const deposit of board.deposits) {
-    const claimed: Named[] = []
+    // Nearly every line names one payout, for which no list is made.
+    let only: Named | null = null
+    let claimed: Named[] | null = null
     for (const group of deposit.named) {
       for (const { name } of group) {
         const named = namedOf.get(name)
         if (named?.payout.amountMinor !== deposit.entry.amountMinor) continue
-        if (fits(named.payout, deposit, policy)) claimed.push(named)
+        if (!fits(named.payout, deposit, policy)) continue
+        if (only === null) only = named
+        else if (claimed === null) claimed = [only, named]
+        else claimed.push(named)
       }
     }
-    const [only, ...others] = claimed
-    if (only === undefined) continue
-    if (others.length > 0) {
-      unsure.push({ deposit, claimed })
-      continue
-    }
-    if (only.first === null) {
+    if (claimed !== null) unsure.push({ deposit, claimed })
+    const isFirst = only?.first === null && claimed === null
+    if (!isFirst) depositsLeft.push(deposit)
+    if (only === null || claimed !== null) continue
+    if (isFirst) {
       only.first = deposit
       sure.push(only)
     }
     only.lines += 1
   }
-  const matches = sure.flatMap(({ payout, first, lines }): DepositMatch[] =>
-    first === null
-      ? []
-      : [
-          {
-            rule: 'reference',
-            payouts: [payout],
-            deposits: [first],
-            evidence: `the ${lineName(first.entry)} names the payout and has its amount`,
-            competitors: lines - 1,
-          },
-        ],
-  )
-  return { matches, ambiguities: cutTooShort(unsure) }
+  const matches: DepositMatch[] = []
+  for (const { payout, first, lines } of sure) {
+    if (first === null) continue
+    matches.push({
+      rule: 'reference',
+      payouts: [payout],
+      deposits: [first],
+      evidence: `the ${lineName(first.entry)} names the payout and has its amount`,
+      competitors: lines - 1,
+    })
+  }
+  const payoutsLeft: PayoutItem[] = []
+  for (const { payout, first } of all) if (first === null) payoutsLeft.push(payout)
+  return {
+    matches,
+    ambiguities: cutTooShort(unsure),
+    left: { payouts: payoutsLeft, deposits: depositsLeft },
+  }
 }
 
 /** Lines whose visible reference fits several payouts of their amount, where their numbers differ. */

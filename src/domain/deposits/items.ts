@@ -1,5 +1,5 @@
 import type { StoredBankEntry } from '../bank-statement.ts'
-import { compareText, remembering } from '../collections.ts'
+import { compareText, groupBy, remembering } from '../collections.ts'
 import type { Day } from '../day.ts'
 import type { EntityAccounts, EntityFacts, Policy } from '../facts.ts'
 import type { Currency } from '../money.ts'
@@ -41,20 +41,32 @@ export interface DepositItem {
 export function payoutItems(payouts: readonly ProvedPayout[], policy: Policy): PayoutItem[] {
   const windowFirst = remembering((day: Day) => onOrAfterBusinessDay(day))
   const windowLast = remembering((day: Day) => addBusinessDays(day, policy.matchWindowDays))
-  return payouts
-    .filter((payout) => payout.own !== null)
-    .map((payout) => ({
-      entity: payout.entity,
-      payoutId: payout.facts.payoutId,
-      name: payout.name,
-      currency: payout.facts.currency,
-      amountMinor: payout.amountMinor,
-      day: payout.day,
-      windowFirst: windowFirst(payout.day),
-      windowLast: windowLast(payout.day),
-      rowsNetMinor: payout.facts.netMinor,
-    }))
-    .toSorted(comparePayouts)
+  const items: PayoutItem[] = []
+  for (const { own, entity, name, facts, amountMinor, day } of payouts) {
+    if (own === null) continue
+    items.push({
+      entity,
+      payoutId: facts.payoutId,
+      name,
+      currency: facts.currency,
+      amountMinor,
+      day,
+      windowFirst: windowFirst(day),
+      windowLast: windowLast(day),
+      rowsNetMinor: facts.netMinor,
+    })
+  }
+  return sortedByDay(items, ({ day }) => day, comparePayouts)
+}
+
+/** In the order of a comparison that begins with the day: only what shares a day is compared. */
+function sortedByDay<T>(
+  items: readonly T[],
+  dayOf: (item: T) => Day,
+  compare: (a: T, b: T) => number,
+): T[] {
+  const days = [...groupBy(items, dayOf)].sort(([a], [b]) => compareText(a, b))
+  return days.flatMap(([, ofDay]) => ofDay.sort(compare))
 }
 
 export function comparePayouts(a: PayoutItem, b: PayoutItem): number {
@@ -129,7 +141,10 @@ export function ownLines(
     else if (entry.amountMinor !== 0n)
       ofProvider.push({ entry, entity, named: namedPayouts(entry, references) })
   }
-  return { ofProvider: ofProvider.toSorted(compareDeposits), others }
+  return {
+    ofProvider: sortedByDay(ofProvider, ({ entry }) => entry.bookingDay, compareDeposits),
+    others,
+  }
 }
 
 /**

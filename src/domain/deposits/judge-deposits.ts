@@ -101,13 +101,18 @@ function settle(
   deposits: readonly DepositItem[],
   rest: { rule?: DepositMatch['rule']; note: string },
 ): void {
+  const [first] = deposits
   const last = deposits.at(-1)?.entry
   judged.settlements.set(payout.name, {
     status,
     rule: rest.rule ?? null,
     bankReferences: deposits.map(({ entry }) => entry.reference),
     depositMinor:
-      deposits.length === 0 ? null : sumOf(deposits.map(({ entry }) => entry.amountMinor)),
+      first === undefined
+        ? null
+        : deposits.length === 1
+          ? first.entry.amountMinor
+          : sumOf(deposits.map(({ entry }) => entry.amountMinor)),
     bookedDay: last?.bookingDay ?? null,
     lagDays: last === undefined ? null : lagDays(payout, last),
     note: rest.note,

@@ -47,11 +47,12 @@ function pairAt(text: string, at: number): number {
 
 function lettersAndDigits(text: string): string {
   if (text === '') return ''
-  return text
-    .normalize('NFKD')
-    .toUpperCase()
-    .replace(/[^A-Z0-9]/g, '')
+  const plain = BEYOND_ASCII.test(text) ? text.normalize('NFKD') : text
+  return plain.toUpperCase().replace(/[^A-Z0-9]+/g, '')
 }
+
+/** Texts without it have nothing to be taken apart. */
+const BEYOND_ASCII = /[^\0-\x7f]/
 
 function referenceText(payoutId: string): string {
   const withoutPrefix = lettersAndDigits(payoutId.replace(/^[a-z]+_/i, ''))
@@ -70,12 +71,14 @@ export function indexReferences(
     if (sameStart === undefined) byStart.set(start, [reference])
     else sameStart.push(reference)
   }
-  const lengths = new Set([...byStart.keys()].map((start) => start.length))
+  const lengths = new Set<number>()
+  const pairs = new Set<number>()
+  for (const start of byStart.keys()) {
+    lengths.add(start.length)
+    if (start.length >= 2) pairs.add(pairAt(start, 0))
+  }
   const startLengths = [...lengths].toSorted((a, b) => b - a)
-  const beginnings =
-    (startLengths.at(-1) ?? 0) < 2
-      ? null
-      : new Set([...byStart.keys()].map((start) => pairAt(start, 0)))
+  const beginnings = (startLengths.at(-1) ?? 0) < 2 ? null : pairs
   return { byStart, startLengths, beginnings }
 }
 
