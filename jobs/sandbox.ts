@@ -6,7 +6,8 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../src/errors.ts'
 import { BANK_FORMATS, type BankFormat, writeBankFiles } from '../src/sandbox/bank-files.ts'
 import { plantDemo } from '../src/sandbox/plant.ts'
-import { startSandbox } from '../src/sandbox/server.ts'
+import { SANDBOX_WEBHOOK_KEY } from '../src/sandbox/notify.ts'
+import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
 import { createWorld, DEMO_API_KEY, DEMO_WEEK } from '../src/sandbox/world.ts'
 
 interface Flags {
@@ -14,6 +15,48 @@ interface Flags {
   bankDir?: string
   bankFormat?: BankFormat
   clean?: boolean
+  ipnUrl?: string
+  tellEvery?: number
+}
+
+/** Where the demo's week begins in the list of payments that are told of. */
+const WEEK_BEGINS_S = Date.parse('2024-03-18T00:00:00+01:00') / 1000
+
+function seconds(text: string): number {
+  const number = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || number < 0.1 || number > 3_600) {
+    throw new InvalidArgumentError('Seconds from 0.1 to 3600 were expected.')
+  }
+  return number
+}
+
+function address(text: string): string {
+  if (URL.canParse(text)) return text
+  throw new InvalidArgumentError('A URL such as http://127.0.0.1:8787/ was expected.')
+}
+
+/** Tells of one payment of the week after the other, until it is told to stop. */
+function tellOfPayments(
+  sandbox: Sandbox,
+  { ipnUrl, tellEvery }: Flags,
+  say: (text: string) => void,
+): () => void {
+  if (tellEvery === undefined) return () => undefined
+  const payments = [...(sandbox.world.accounts[0]?.payments.values() ?? [])].filter(
+    ({ created }) => created >= WEEK_BEGINS_S,
+  )
+  let told = 0
+  const timer = setInterval(() => {
+    const paymentId = payments[told % payments.length]?.id
+    told += 1
+    if (paymentId === undefined) return
+    const event = { type: 'payment.captured', paymentId }
+    void sandbox.notify(ipnUrl === undefined ? event : { ...event, ipnUrl }).then((deliveries) => {
+      const answers = deliveries.map(({ status }) => status ?? 'no answer').join(', ')
+      say(`told of ${paymentId}: ${answers === '' ? 'nobody asked for it' : answers}`)
+    })
+  }, tellEvery * 1000)
+  return () => clearInterval(timer)
 }
 
 function port(text: string): number {
@@ -53,6 +96,7 @@ async function serve(flags: Flags): Promise<void> {
   say(`  ALMA_API_KEY=${DEMO_API_KEY}`)
   say(`  ALMA_API_URL=${sandbox.url}`)
   if (flags.bankDir !== undefined) say(`  BANK_INBOX=${flags.bankDir}`)
+  if (flags.tellEvery !== undefined) say(`  WEBHOOK_KEY=${SANDBOX_WEBHOOK_KEY}`)
   say('and in another terminal run:')
   say(`  npm run reconcile -- --week ${DEMO_WEEK}`)
   say(`  curl -g -H 'Authorization: Alma-Auth ${DEMO_API_KEY}' '${sandbox.url}/v1/me'`)
@@ -61,7 +105,9 @@ async function serve(flags: Flags): Promise<void> {
   for (const { code, story } of planted) say(`  ${code.padEnd(20)} ${story}`)
   say()
   say('Ctrl-C stops it.')
+  const stopTelling = tellOfPayments(sandbox, flags, say)
   await stopped
+  stopTelling()
   await sandbox.close()
 }
 
@@ -76,13 +122,20 @@ const program = new Command('npm run sandbox --')
     ).choices(BANK_FORMATS),
   )
   .option('--clean', 'a world without the planted breaks')
+  .option(
+    '--tell-every <seconds>',
+    'tell of a payment of the week every so often: by IPN, and by webhooks that were registered',
+    seconds,
+  )
+  .option('--ipn-url <url>', 'where IPNs go, with --tell-every', address)
   .addHelpText(
     'after',
     `
 Examples:
   npm run sandbox
   npm run sandbox -- --port 9000 --bank-dir inbox
-  npm run sandbox -- --bank-dir inbox --bank-format mt940`,
+  npm run sandbox -- --bank-dir inbox --bank-format mt940
+  npm run sandbox -- --tell-every 2 --ipn-url http://127.0.0.1:8787/`,
   )
   .action(serve)
   .exitOverride()

@@ -59,7 +59,7 @@ function importsOf({ name, text }: SourceFile): Import[] {
 /** Which of our own files the files of a folder may import; the first folder that fits counts. */
 const DIRECTIONS: readonly { folder: string; may: RegExp; sentence: string }[] = [
   { folder: 'src/domain/', may: /^src\/domain\//, sentence: 'src/domain imports src/domain only' },
-  ...['provider', 'bank', 'sandbox'].map((party) => ({
+  ...['provider', 'bank', 'sandbox', 'events'].map((party) => ({
     folder: `src/${party}/`,
     may: new RegExp(`^src/(${party}/|domain/|errors\\.ts$|progress\\.ts$|make-folder\\.ts$)`),
     sentence: `src/${party} imports src/domain, src/errors.ts and src/progress.ts; what it needs of others is handed to it by jobs/`,

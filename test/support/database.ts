@@ -18,8 +18,21 @@ export interface TestDatabase {
   readonly address: DatabaseAddress
   /** The same as a URL, for processes that take DATABASE_URL. */
   readonly url: string
+  /** Closes `db` and leaves the database. */
+  disconnect(): Promise<void>
   /** Closes `db` and drops the database, whoever is still connected. */
   drop(): Promise<void>
+}
+
+let ownServer: TestServer | null = null
+
+/** For programs that use these databases outside of vitest, where nobody provides a server. */
+export function useTestServer(server: TestServer): void {
+  ownServer = server
+}
+
+function testServer(): TestServer {
+  return ownServer ?? inject('testServer')
 }
 
 /** How often a clone is tried while other sessions leave the template. */
@@ -27,7 +40,7 @@ const CLONE_ATTEMPTS_MAX = 50
 
 /** A migrated, empty database of its own. */
 export async function createTestDatabase(): Promise<TestDatabase> {
-  return makeDatabase(inject('testServer').template)
+  return makeDatabase(testServer().template)
 }
 
 /** A database without any table. */
@@ -35,8 +48,13 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
   return makeDatabase('template0')
 }
 
+/** All that another one holds, to which nobody may be connected; by its URL. */
+export async function copyTestDatabase(url: string): Promise<TestDatabase> {
+  return makeDatabase(new URL(url).pathname.slice(1))
+}
+
 async function makeDatabase(template: string): Promise<TestDatabase> {
-  const server = inject('testServer')
+  const server = testServer()
   const name = `${server.prefix}_${randomBytes(6).toString('hex')}`
   await onServer(server, (db) => cloneWhenFree(db, name, template))
   const address = databaseOn(server.address, name)
@@ -46,6 +64,7 @@ async function makeDatabase(template: string): Promise<TestDatabase> {
     where: connection.where,
     address,
     url: urlOf(address),
+    disconnect: () => connection.close(),
     drop: async () => {
       await connection.close()
       await onServer(server, (db) =>

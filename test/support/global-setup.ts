@@ -29,6 +29,16 @@ const FAST_SETTINGS = {
 }
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { server, stop } = await startTestServer()
+  project.provide('testServer', server)
+  return stop
+}
+
+/** The server with its template; `stop` drops every database of this run. */
+export async function startTestServer(): Promise<{
+  readonly server: TestServer
+  stop(): Promise<void>
+}> {
   const server = await startServer()
   const { address } = server
   const prefix = `test_${randomBytes(5).toString('hex')}`
@@ -42,11 +52,13 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     await server.release()
     throw error
   }
-  project.provide('testServer', { address, prefix, template })
-  return async () => {
-    await dropAll(maintenance, prefix)
-    await maintenance.close()
-    await server.release()
+  return {
+    server: { address, prefix, template },
+    stop: async () => {
+      await dropAll(maintenance, prefix)
+      await maintenance.close()
+      await server.release()
+    },
   }
 }
 
