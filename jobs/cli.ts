@@ -215,6 +215,7 @@ function defineProgram(env: Environment, io: CliIo, ask: (request: Request) => v
       each,
     )
     .option('--touched', TOUCHED_HELP)
+    .option('--plans', 'ask which payment plans may be sold, as a night does')
     .option('--full', FULL_HELP)
     .option('--json', 'print the summary as JSON on standard output, and nothing else there')
     .option('--fail-on-discrepancy', 'exit with 8 instead of 0 when something is open')

@@ -45,6 +45,8 @@ export interface ReconcileFlags {
   readonly workers: number | null
   /** Of the provider only what events and open rows ask for; left out: all that a night reads. */
   readonly touched?: boolean
+  /** Ask which payment plans may be sold, as a night does; left out: that is not asked. */
+  readonly plans?: boolean
   /** Policy settings to try in a dry run: values by name, not checked yet; left out: none. */
   readonly set?: ReadonlyMap<string, string>
 }

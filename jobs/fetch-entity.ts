@@ -28,6 +28,8 @@ export interface FetchEntityArgs {
   readonly dryRun: boolean
   /** Only what events and open rows ask for. */
   readonly touched: boolean
+  /** Which payment plans may be sold as well. */
+  readonly plans: boolean
 }
 
 export interface EntityFetch {
@@ -102,7 +104,7 @@ export async function fetchEntity(
   const everything = !touched && period.last >= asOf
   await takeEvents(db, entity.name, { runId, upToNumber, everything })
   // What a dry run asked would not be remembered, and would be asked again.
-  if (!args.dryRun && !touched) {
+  if (args.plans && !args.dryRun && !touched) {
     await watchPlans({ db, progress }, { config, entity, runId, period, asOf })
   }
   await proveAhead(db, entity)

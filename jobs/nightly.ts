@@ -126,6 +126,7 @@ function ofPeriod(
     failOnDiscrepancy: false,
     workers: null,
     full,
+    plans: true,
   }
   return { ...context, flags }
 }

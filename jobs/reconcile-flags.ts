@@ -29,6 +29,7 @@ export interface TypedReconcileFlags extends TypedPeriodFlags {
   readonly workers?: string
   readonly set?: readonly string[]
   readonly touched?: true
+  readonly plans?: true
 }
 
 /** Settings that a dry run can try: those by which the same facts are judged otherwise. */
@@ -65,6 +66,7 @@ export function readReconcileFlags(
     failOnDiscrepancy: typed.failOnDiscrepancy ?? false,
     workers: readWorkers(typed.workers),
     ...(typed.set === undefined ? {} : { set: readTried(typed.set, typed.dryRun ?? false) }),
+    ...(typed.plans === undefined ? {} : { plans: true }),
     ...(typed.touched === undefined ? {} : { touched: readTouched(typed) }),
   }
 }

@@ -139,8 +139,9 @@ export async function fetchOrFault(
 ): Promise<FetchOutcome> {
   const { period, dryRun } = flags
   try {
-    const touched = flags.touched ?? false
-    return await fetchEntity(db, { config, entity, runId, period, asOf, dryRun, touched }, io)
+    const { touched = false, plans = false } = flags
+    const args = { config, entity, runId, period, asOf, dryRun, touched, plans }
+    return await fetchEntity(db, args, io)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     return error

@@ -16,6 +16,9 @@ beforeAll(async () => {
   expected = await undisturbed()
 })
 
+const isExportAsked = ({ method, path }: Shop['sandbox']['requests'][number]): boolean =>
+  method === 'POST' && path === '/v1/data-exports'
+
 async function expectAsUndisturbed(shop: Shop): Promise<void> {
   expect(await shop.runHere(...RECONCILE)).toMatchObject({ exitCode: 0 })
   expect(await shop.csvs(WEEK)).toEqual(expected)
@@ -105,12 +108,12 @@ describe('the provider', () => {
       shop.sandbox.clearScript()
     }
     const asked = shop.sandbox.requests.filter(
-      ({ method, status }) => method === 'POST' && status === 200,
+      (request) => isExportAsked(request) && request.status === 200,
     )
     await expectAsUndisturbed(shop)
     // An export that was accepted once is waited for, not asked for again.
     expect(asked).toHaveLength(1)
-    expect(shop.sandbox.requests.filter(({ method }) => method === 'POST')).toHaveLength(2)
+    expect(shop.sandbox.requests.filter(isExportAsked)).toHaveLength(2)
   })
 
   test('sends an export that breaks off: exit 5, the rest is done and says what is missing', async () => {

@@ -91,7 +91,8 @@ describe('what the provider does with fees and debts', () => {
     '%s: all clear',
     async (_, options, at) => {
       const shop = await openShop(createWorld({ ...options, seed: 30 + at }), readings(17280 + at))
-      const run = await shop.runHere('reconcile', '--month', '2024-03', '--as-of', '2024-05-14')
+      const month = ['--month', '2024-03', '--as-of', '2024-05-14', '--plans']
+      const run = await shop.runHere('reconcile', ...month)
       expect(run).toMatchObject({ exitCode: 0, out: expect.stringContaining('All clear') })
       expect(await shop.rows('2024-03', 'discrepancies.csv')).toEqual([])
     },

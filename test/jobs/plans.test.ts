@@ -43,7 +43,15 @@ function accountIn({ accounts: [account] }: SandboxWorld): SandboxAccount {
 const atMidnight = (day: string): number => startOfDay(parseDay(day), 'Europe/Paris')
 
 async function reconcile(opened: Workshop, asOf: string, ...flags: string[]): Promise<Outcome> {
-  const outcome = await opened.run('reconcile', '--week', WEEK, '--as-of', asOf, ...flags)
+  const outcome = await opened.run(
+    'reconcile',
+    '--week',
+    WEEK,
+    '--as-of',
+    asOf,
+    '--plans',
+    ...flags,
+  )
   expect(outcome).toMatchObject({ exitCode: 0, err: '' })
   return outcome
 }
@@ -92,8 +100,10 @@ describe('the provider is asked', () => {
     ])
   })
 
-  test('not by a dry run, and not offline', async () => {
+  test('not by hand unless --plans says so, not by a dry run, and not offline', async () => {
     const opened = await open()
+    const plain = await opened.run('reconcile', '--week', WEEK, '--as-of', '2024-03-20')
+    expect(plain).toMatchObject({ exitCode: 0, err: '' })
     await reconcile(opened, '2024-03-20', '--dry-run')
     await reconcile(opened, '2024-03-20', '--offline')
     expect(asked(opened)).toEqual([])
@@ -194,7 +204,7 @@ describe('sales against the plans', () => {
       const found = await codes(opened)
       expect(found).toEqual([`${code} new ${key.balance_transaction_id}`])
       // A later week still tells it, and so does a proof of everything.
-      await opened.run('reconcile', '--week', '2024-W13', '--as-of', '2024-03-27')
+      await opened.run('reconcile', '--week', '2024-W13', '--as-of', '2024-03-27', '--plans')
       const later = await opened.report('2024-W13', 'discrepancies.csv')
       expect(later.map((row) => [row['code'], row['status']])).toEqual([[code, 'open']])
       await reconcile(opened, '2024-03-26', '--full')

@@ -86,7 +86,7 @@ async function overTheRealWay(
   workshop = opened
   Object.assign(opened.env, await settingsFor(opened, world, hasContract))
   const runAsOf = async (day: Day): Promise<void> => {
-    const outcome = await opened.run('reconcile', ...periodFlags(period), '--as-of', day)
+    const outcome = await opened.run('reconcile', ...periodFlags(period), '--as-of', day, '--plans')
     expect(outcome).toMatchObject({ exitCode: 0, err: '' })
   }
   let earlier: Look[] | undefined

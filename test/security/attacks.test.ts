@@ -177,7 +177,7 @@ const RAW_SQL = [
   'db/proofs-payouts.ts',
   'db/proofs-refunds.ts',
   'db/proofs-rows.ts',
-  'db/proofs.ts',
+  'db/read-only.ts',
   'db/restore.ts',
   'db/schema.ts',
 ]
