@@ -20,6 +20,7 @@ import type { Benchmark, BenchLine } from './benchmark.ts'
 /** In the order in which they run; each is the file of that name in this folder. */
 const NAMES = [
   'ledger',
+  'memory',
   'paging',
   'exports',
   'proofs',
