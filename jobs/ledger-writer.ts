@@ -225,7 +225,11 @@ function storedWithin(
   return stored.slice(from, to)
 }
 
-/** One answer of a copy that lags behind must not make rows vanish: it has to say so twice. */
+/**
+ * One answer of a copy that lags behind must not make rows vanish: it has to say so twice, and what
+ * follows must be older.
+ * @throws UnavailableFault if it is not.
+ */
 async function judgeAgain(
   sync: Sync,
   page: WalkedPage,
@@ -244,7 +248,10 @@ async function judgeAgain(
     // Pages below were read already, from the end of the first answer on.
     const within = rows.filter(({ parsed }) => fromId === null || parsed.id >= fromId)
     const taken = { ...page.taken, rows: within }
-    return { ...page, taken, outcome: comparePage(within, stored, sync.asOf) }
+    const outcome = comparePage(within, stored, sync.asOf)
+    // A provider that sends one page whatever it is asked for repeats itself below that page too.
+    if (outcome.vanishedIds.length > 0 && afterId !== null) await ask(sync, afterId)
+    return { ...page, taken, outcome }
   }
   throw endless(sync.entity)
 }

@@ -348,6 +348,22 @@ describe('what changes between two runs', () => {
     expect(await changes()).toEqual([])
   })
 
+  test('one page for whatever is asked makes no row vanish: exit 4', async () => {
+    sandbox.script({
+      path: LEDGER,
+      fault: {
+        do: 'answer',
+        with: () => ({
+          status: 200,
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ data: account.rows.slice(0, 100).toReversed(), has_more: true }),
+        }),
+      },
+    })
+    await expect(sync(everything)).rejects.toMatchObject({ exitCode: 4 })
+    expect(await changes()).toEqual([])
+  })
+
   test('a row that appears inside what is known is stored and counted', async () => {
     account.rows.splice(100, 0, { ...sale(account, 100), id: rowIdAfter(100) })
     expect(await sync(everything)).toMatchObject({ newRows: 1, changedRows: 0 })
