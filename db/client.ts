@@ -287,6 +287,12 @@ const UNREACHABLE_CODES = new Set([
   '08006',
 ])
 
+/**
+ * What time or room mends: a full disk, no memory, a limit of the server (class 53, but for too many
+ * connections, which is above), an error of reading or writing (58030).
+ */
+const NO_ROOM = /^(53...|58030)$/
+
 /** What Postgres says when the name, password or database of the URL is refused. */
 const REFUSED_CODES = new Set(['28P01', '28000', '3D000'])
 
@@ -335,7 +341,14 @@ export async function withReadableErrors<T>(where: string, work: () => Promise<T
         },
       )
     }
-    if (code !== null && error instanceof Error) throw new StatementError(code, error)
+    if (code !== null && error instanceof Error) {
+      const failed = new StatementError(code, error)
+      if (!NO_ROOM.test(code)) throw failed
+      throw new UnavailableFault(`${where} cannot do its work now: ${failed.message}`, {
+        hint: 'Check the disk, the memory and the limits of the database server; nothing that was stored is lost. Then run the same command again.',
+        cause: failed,
+      })
+    }
     throw error
   }
 }

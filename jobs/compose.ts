@@ -1,6 +1,6 @@
 /** The places where real things are put together: the database of a command, and the small commands. */
 import { startRun, finishRun } from '../db/runs.ts'
-import type { Db } from '../db/client.ts'
+import { type Db, withReadableErrors } from '../db/client.ts'
 import { type OpenDatabase, openDatabase, openUnmigrated } from '../db/open.ts'
 import { type RunLock, type RunScope, withRunLock } from '../db/run-lock.ts'
 import { loadProfiles } from '../src/bank/profile-files.ts'
@@ -82,7 +82,7 @@ type RunWork = (
  * run does all of it in one transaction that is rolled back.
  */
 export async function withRun(
-  { db, address, runBegan }: CommandDatabase,
+  { db, where, address, runBegan }: CommandDatabase,
   { command, period, asOf, dryRun, ...held }: RunArgs,
   work: RunWork,
 ): Promise<ExitCode> {
@@ -97,14 +97,16 @@ export async function withRun(
           rolledBack(db, async (tx) => {
             const runId = await startRun(tx, record)
             runBegan?.(runId)
-            return work(tx, runId, lock.assertHeld, lock)
+            return withReadableErrors(where, () => work(tx, runId, lock.assertHeld, lock))
           }),
         )
       }
       const runId = await startRun(db, record)
       runBegan?.(runId)
       try {
-        const exitCode = await work(db, runId, lock.assertHeld, lock)
+        const exitCode = await withReadableErrors(where, () =>
+          work(db, runId, lock.assertHeld, lock),
+        )
         await finishRun(db, runId, exitCode)
         return exitCode
       } catch (error) {

@@ -3,8 +3,7 @@
  * the disk is as it should be, the next run has the right result.
  */
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Chance } from '../../src/sandbox/chance.ts'
@@ -25,8 +24,6 @@ import {
 } from './merchant.ts'
 
 const run = promisify(execFile)
-/** Root may write everywhere, so as root the job runs under the account that owns nothing. */
-const NOBODY = 65_534
 const IS_ROOT = process.getuid?.() === 0
 
 /** What is wrong with the disk; returns how it is set right. */
@@ -162,21 +159,18 @@ function forbidden(what: string, code: number, spoil: Spoil): Blow {
   return {
     group: 'disk',
     what,
-    strike: async ({ chance }) => {
+    strike: async ({ chance, folder }) => {
       const { expected, night } = await sceneOf('first night')
-      // The folder of the blow may be closed to other accounts.
-      const folder = await mkdtemp(join(tmpdir(), 'alma-chaos-disk-'))
       const database = await createTestDatabase()
-      // The server's socket may be, too.
+      // Who is bound by modes may not get to the server's socket.
       const proxy = await startTcpProxy(() => targetOf(database.address))
       const merchant = await openMerchant({
         folder,
         databaseUrl: urlThrough(proxy, database),
-        ...(IS_ROOT ? { uid: NOBODY } : {}),
+        boundByModes: true,
       })
       try {
         await merchant.wakeOn(night)
-        await giveAway(folder)
         const look = async () => ({
           result: await resultOf(merchant, database.db),
           leaked: await leaksInDatabase(database.db, merchant.world),
@@ -187,31 +181,18 @@ function forbidden(what: string, code: number, spoil: Spoil): Blow {
         await merchant.close()
         await proxy.close()
         await database.drop()
-        await rm(folder, { recursive: true, force: true })
       }
     },
   }
 }
 
-async function giveAway(folder: string): Promise<void> {
-  if (!IS_ROOT) return
-  await chown(folder, NOBODY, NOBODY)
-  for (const item of await readdir(folder, { recursive: true })) {
-    await chown(join(folder, item), NOBODY, NOBODY)
-  }
-}
-
-/** Nobody but root may do more with it than this. */
+/** Its owner, as whom the job runs, may do no more with it than this. */
 function withMode(pathOf: (merchant: Merchant) => string, mode: number): Spoil {
   return async ({ merchant }) => {
     const path = pathOf(merchant)
     await mkdir(path, { recursive: true })
     await chmod(path, mode)
-    if (IS_ROOT) await chown(path, 0, 0)
-    return async () => {
-      await chmod(path, 0o755)
-      if (IS_ROOT) await chown(path, NOBODY, NOBODY)
-    }
+    return () => chmod(path, 0o755)
   }
 }
 
@@ -252,7 +233,7 @@ export const diskFaults: readonly Blow[] = [
   forbidden(
     'the bank inbox may not be read',
     4,
-    withMode(({ inbox }) => inbox, 0o700),
+    withMode(({ inbox }) => inbox, 0o000),
   ),
   forbidden('the log may not be written to', 3, logIsForbidden),
   forbidden('the disk of the log alone is full', 0, logIsFull),

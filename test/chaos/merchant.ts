@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import type { Db } from '../../db/client.ts'
@@ -25,6 +25,11 @@ const ZONE = 'Europe/Paris'
 const LOOK_AT_ARGV_MS = 300
 /** Longer than any run may hang; what takes longer is ended and counts as lost. */
 const RUN_TIMEOUT_MS = 240_000
+/**
+ * Root as any other owner of files (util-linux). Another account would not do: it may not get to where
+ * root keeps Node or the checkout.
+ */
+const ROOT_BOUND_BY_MODES = ['setpriv', '--bounding-set=-dac_override,-dac_read_search']
 /** Loaded ahead of a job whose day is not today. */
 const SHIFTED_CLOCK = join(CHECKOUT, 'test', 'support', 'shifted-clock.js')
 
@@ -56,8 +61,8 @@ export interface MerchantOptions {
   readonly databaseUrl: string | null
   readonly world?: SandboxWorld
   readonly switches?: Partial<SandboxSwitches>
-  /** Runs the job under this account; by default the own one. */
-  readonly uid?: number
+  /** The modes of files bind the job, even where root runs it, whom they otherwise do not. */
+  readonly boundByModes?: boolean
 }
 
 /** The demo's shop, with all that is wrong in it. */
@@ -72,7 +77,7 @@ export async function openMerchant({
   databaseUrl,
   world = troubledWorld(),
   switches = {},
-  uid,
+  boundByModes = false,
 }: MerchantOptions): Promise<Merchant> {
   const [sandbox, mail] = await Promise.all([
     startSandbox({ world, switches }),
@@ -81,8 +86,6 @@ export async function openMerchant({
   const [inbox, dataDir] = [join(folder, 'inbox'), join(folder, 'var')]
   await mkdir(inbox, { recursive: true })
   await mkdir(dataDir, { recursive: true })
-  // Under another account the job has to get here, and nothing of it is anybody's secret.
-  if (uid !== undefined) await chmod(folder, 0o755)
   const secrets = secretsOf(world)
   const logFile = join(folder, 'job.log')
   const env: Record<string, string> = {
@@ -99,7 +102,7 @@ export async function openMerchant({
   const said: string[] = []
   const commandLines = new Set<string>()
   const start = (...argv: readonly string[]): Running => {
-    const running = startJob(argv, { cwd: folder, env, ...(uid === undefined ? {} : { uid }) })
+    const running = startJob(argv, { cwd: folder, env, boundByModes })
     const stopLooking = watchCommandLines(commandLines)
     const patience = setTimeout(() => signalGroup(running, 'SIGKILL'), RUN_TIMEOUT_MS)
     const outcome = running.outcome.then((ended) => {
@@ -170,18 +173,28 @@ function withPassword(databaseUrl: string, { databasePassword }: Secrets): strin
 
 function startJob(
   argv: readonly string[],
-  { cwd, env, uid }: { cwd: string; env: Readonly<Record<string, string>>; uid?: number },
+  {
+    cwd,
+    env,
+    boundByModes,
+  }: { cwd: string; env: Readonly<Record<string, string>>; boundByModes: boolean },
 ): Running {
   const { PATH = '' } = process.env
   const clock = env['CLOCK_SHIFT_MS'] === undefined ? [] : ['--import', SHIFTED_CLOCK]
   const script = join(CHECKOUT, 'jobs', 'start.js')
-  const child = spawn(process.execPath, [...clock, script, ...argv], {
+  const [command = '', ...rest] = [
+    ...(boundByModes && process.getuid?.() === 0 ? ROOT_BOUND_BY_MODES : []),
+    process.execPath,
+    ...clock,
+    script,
+    ...argv,
+  ]
+  const child = spawn(command, rest, {
     cwd,
     env: { PATH, ...env },
     // A process group of its own, as a shell gives to each command of a terminal.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(uid === undefined ? {} : { uid, gid: uid }),
   })
   const said = { out: '', err: '' }
   child.stdout.on('data', (chunk: Buffer) => (said.out += chunk.toString()))

@@ -150,6 +150,21 @@ describe('errors of statements', () => {
     expect(stdout).toMatch(/^UnavailableFault 4: .* cannot be reached/)
   })
 
+  test.each(['53100', '53200', '53400', '58030'])(
+    'of a server without room (SQLSTATE %s) are told as what time and room mend',
+    async (code) => {
+      const error = await withReadableErrors(database.where, () =>
+        database.db.execute(
+          sql.raw(`do $$ begin raise 'No space left on device' using errcode = '${code}'; end $$`),
+        ),
+      ).catch((caught: unknown) => caught)
+      expect(error).toBeInstanceOf(UnavailableFault)
+      expect(String(error)).toMatch(
+        new RegExp(`cannot do its work now: .*${code}: No space left on device`),
+      )
+    },
+  )
+
   test('of a broken rule name the rule', async () => {
     const error = await withReadableErrors(database.where, () =>
       database.db.execute(
