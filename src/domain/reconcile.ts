@@ -463,7 +463,7 @@ function settlementRows(
     .flatMap((payout): SettlementRow[] => {
       const { facts: sums, entity, day } = payout
       if (day > facts.period.last) return []
-      const state = judgement.settlements.get(payout.name)
+      const state = judgement.settlementOf({ entity, payoutId: sums.payoutId })
       if (state === undefined) return []
       if (!periodContains(facts.period, day) && state.status === 'matched') return []
       const residualNote =
@@ -576,7 +576,9 @@ function sentPayouts(
       payout.own !== null &&
       payout.facts.currency === currency &&
       periodContains(period, payout.day)
-    const state = counts ? judgement.settlements.get(payout.name) : undefined
+    const { entity, facts } = payout
+    const { payoutId } = facts
+    const state = counts ? judgement.settlementOf({ entity, payoutId }) : undefined
     return state === undefined ? [] : [{ amountMinor: payout.amountMinor, status: state.status }]
   })
 }

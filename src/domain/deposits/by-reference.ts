@@ -5,80 +5,73 @@ import { sumOf } from '../money.ts'
 import type { Ambiguity, Board, DepositMatch, PassOutcome } from './board.ts'
 import { type DepositItem, lagDays, lineName, onlyNamed, type PayoutItem } from './items.ts'
 
-/** A payout, and the lines of its amount that name no other. */
-interface Named {
-  readonly payout: PayoutItem
-  /** Lines come in order of day: of several for one payout the first is its deposit. */
-  first: DepositItem | null
-  lines: number
-}
-
-/** A line, and the open payouts of its amount that it names. */
+/** A line, and the places of the open payouts of its amount that it names. */
 interface Claim {
   readonly deposit: DepositItem
-  readonly claimed: readonly Named[]
+  readonly places: readonly number[]
 }
 
 /** Rung 1: the line names the payout, and the amount is equal. */
-export function matchByReference(board: Board, policy: Policy): PassOutcome {
-  const all: Named[] = board.payouts.map((payout) => ({ payout, first: null, lines: 0 }))
-  const namedOf = new Map<string, Named>()
-  for (const named of all) namedOf.set(named.payout.name, named)
+export function matchByReference({ payouts, deposits }: Board, policy: Policy): PassOutcome {
+  const placeOf = new Map<string, number>()
+  for (const [place, { name }] of payouts.entries()) placeOf.set(name, place)
+  /** By place: how many lines of its amount name the payout and no other. */
+  const lines = new Int32Array(payouts.length)
+  const pairs: { place: number; deposit: DepositItem }[] = []
   const unsure: Claim[] = []
-  const sure: Named[] = []
   const depositsLeft: DepositItem[] = []
-  for (const deposit of board.deposits) {
+  for (const deposit of deposits) {
     // Nearly every line names one payout, for which no list is made.
-    let only: Named | null = null
-    let claimed: Named[] | null = null
+    let only = -1
+    let several: number[] | null = null
     for (const group of deposit.named) {
       for (const { name } of group) {
-        const named = namedOf.get(name)
-        if (named?.payout.amountMinor !== deposit.entry.amountMinor) continue
-        if (!fits(named.payout, deposit, policy)) continue
-        if (only === null) only = named
-        else if (claimed === null) claimed = [only, named]
-        else claimed.push(named)
+        const place = placeOf.get(name) ?? -1
+        const payout = payouts[place]
+        if (payout?.amountMinor !== deposit.entry.amountMinor) continue
+        if (!fits(payout, deposit, policy)) continue
+        if (only === -1) only = place
+        else if (several === null) several = [only, place]
+        else several.push(place)
       }
     }
-    if (claimed !== null) unsure.push({ deposit, claimed })
-    const isFirst = only?.first === null && claimed === null
-    if (!isFirst) depositsLeft.push(deposit)
-    if (only === null || claimed !== null) continue
-    if (isFirst) {
-      only.first = deposit
-      sure.push(only)
-    }
-    only.lines += 1
+    if (several !== null) unsure.push({ deposit, places: several })
+    const isSure = only !== -1 && several === null
+    // Lines come in order of day: of several for one payout the first is its deposit.
+    if (isSure && lines[only] === 0) pairs.push({ place: only, deposit })
+    else depositsLeft.push(deposit)
+    if (isSure) lines[only] = (lines[only] ?? 0) + 1
   }
   const matches: DepositMatch[] = []
-  for (const { payout, first, lines } of sure) {
-    if (first === null) continue
+  for (const { place, deposit } of pairs) {
+    const payout = payouts[place]
+    if (payout === undefined) continue
     matches.push({
       rule: 'reference',
       payouts: [payout],
-      deposits: [first],
-      evidence: `the ${lineName(first.entry)} names the payout and has its amount`,
-      competitors: lines - 1,
+      deposits: [deposit],
+      evidence: `the ${lineName(deposit.entry)} names the payout and has its amount`,
+      competitors: (lines[place] ?? 1) - 1,
     })
   }
-  const payoutsLeft: PayoutItem[] = []
-  for (const { payout, first } of all) if (first === null) payoutsLeft.push(payout)
+  const isOpen = (place: number): boolean => lines[place] === 0
   return {
     matches,
-    ambiguities: cutTooShort(unsure),
-    left: { payouts: payoutsLeft, deposits: depositsLeft },
+    ambiguities: cutTooShort(
+      unsure.map(({ deposit, places }) => ({
+        deposit,
+        claimed: places.filter(isOpen).flatMap((place) => payouts[place] ?? []),
+      })),
+    ),
+    left: { payouts: payouts.filter((_, place) => isOpen(place)), deposits: depositsLeft },
   }
 }
 
 /** Lines whose visible reference fits several payouts of their amount, where their numbers differ. */
-function cutTooShort(claims: readonly Claim[]): Ambiguity[] {
-  const open = claims
-    .map(({ deposit, claimed }) => ({
-      deposit,
-      claimed: claimed.filter(({ first }) => first === null).map(({ payout }) => payout),
-    }))
-    .filter(({ claimed }) => claimed.length > 1)
+function cutTooShort(
+  claims: readonly { readonly deposit: DepositItem; readonly claimed: readonly PayoutItem[] }[],
+): Ambiguity[] {
+  const open = claims.filter(({ claimed }) => claimed.length > 1)
   const groups = groupBy(open, ({ claimed }) => claimed.map((payout) => payout.payoutId).join(' '))
   return [...groups.values()].flatMap((group) => {
     const payouts = group[0]?.claimed ?? []

@@ -23,8 +23,7 @@ import type { DepositMatching } from './match-deposits.ts'
 export interface DepositJudgement {
   readonly findings: readonly Finding[]
   readonly openItems: readonly OpenItemRow[]
-  /** By the payout's name. */
-  readonly settlements: ReadonlyMap<string, SettlementState>
+  readonly settlementOf: (payout: PayoutOfEntity) => SettlementState | undefined
   /** Payouts without own row whose money came all the same, with the line that carries their id. */
   readonly unknownPayoutLines: ReadonlyMap<string, StoredBankEntry>
 }
@@ -49,10 +48,13 @@ export interface DepositContext {
   readonly unknownPayouts: ReadonlyMap<string, ProvedPayout>
 }
 
+type PayoutOfEntity = Pick<PayoutItem, 'entity' | 'payoutId'>
+
 interface Judged {
   readonly findings: Finding[]
   readonly openItems: OpenItemRow[]
-  readonly settlements: Map<string, SettlementState>
+  /** By entity, then by payout id. */
+  readonly settlements: Map<string, Map<string, SettlementState>>
 }
 
 export function judgeDeposits(
@@ -68,7 +70,10 @@ export function judgeDeposits(
   judgeAmbiguities(matching, judged)
   judgeOpenPayouts(matching, context, judged)
   const unknownPayoutLines = judgeOpenLines(matching, context, judged)
-  return { ...judged, unknownPayoutLines }
+  const { findings, openItems, settlements } = judged
+  const settlementOf = ({ entity, payoutId }: PayoutOfEntity) =>
+    settlements.get(entity)?.get(payoutId)
+  return { findings, openItems, settlementOf, unknownPayoutLines }
 }
 
 function payoutFacts(payout: PayoutItem) {
@@ -103,7 +108,10 @@ function settle(
 ): void {
   const [first] = deposits
   const last = deposits.at(-1)?.entry
-  judged.settlements.set(payout.name, {
+  const { settlements } = judged
+  const ofEntity = settlements.get(payout.entity) ?? new Map<string, SettlementState>()
+  settlements.set(payout.entity, ofEntity)
+  ofEntity.set(payout.payoutId, {
     status,
     rule: rest.rule ?? null,
     bankReferences: deposits.map(({ entry }) => entry.reference),

@@ -1,7 +1,9 @@
+import { compareText, groupBy } from '../collections.ts'
 import type { Decision, PinnedMatch, Policy } from '../facts.ts'
 import {
   type Ambiguity,
   type Board,
+  boardOf,
   type DepositMatch,
   type Pass,
   runPasses,
@@ -78,17 +80,12 @@ export function matchDeposits(
   // Decisions come first, then what reports have said, then the rungs.
   const pinned = keepPinned(board, pins, policy, decided)
   const kept = [...decided.matches, ...pinned.matches]
-  const byReference = runPasses(without(board, kept), REFERENCE_PASSES, policy)
-  // A line that names its payout settles the matter even where the amount differs, so such pairs
-  // leave the board before amounts alone are looked at.
-  const partly = partsByReference(byReference.board, policy, isOver)
-  const withoutParts = without(byReference.board, partly)
-  const namedButDiffering = differsByReference(withoutParts, policy)
-  const byAmount = runPasses(without(withoutParts, namedButDiffering), AMOUNT_PASSES, policy)
-  const matches = [...kept, ...byReference.matches, ...byAmount.matches]
+  const climbed = boardsByEntity(without(board, kept)).map((own) => climb(own, policy, isOver))
+  const matches = [...kept, ...climbed.flatMap((own) => own.matches)]
+  const open = joined(climbed.map(({ left }) => left))
 
-  const returned = returnedCredits(byAmount.board, matches, policy)
-  const afterReturns = without(byAmount.board, returned.map(asTaken))
+  const returned = returnedCredits(open, matches, policy)
+  const afterReturns = without(open, returned.map(asTaken))
   const elsewhere = arrivedElsewhere(afterReturns, policy)
   const afterElsewhere = without(afterReturns, elsewhere)
   const onlyPairs = differsAsOnlyPair(afterElsewhere, policy, isOver)
@@ -96,13 +93,52 @@ export function matchDeposits(
     matches,
     brokenPins: pinned.broken,
     brokenDecisions: decided.broken,
-    ambiguities: [...byReference.ambiguities, ...byAmount.ambiguities],
-    partly,
-    differing: [...namedButDiffering, ...onlyPairs],
+    ambiguities: climbed.flatMap(({ ambiguities }) => ambiguities),
+    partly: climbed.flatMap(({ partly }) => partly),
+    differing: [...climbed.flatMap(({ differing }) => differing), ...onlyPairs],
     elsewhere,
     returned,
     left: without(afterElsewhere, onlyPairs),
   }
+}
+
+/** What the rungs made of one entity's board. */
+type Climbed = Pick<DepositMatching, 'matches' | 'ambiguities' | 'partly' | 'differing' | 'left'>
+
+/** All rungs, for one entity: none of them ties a payout to a line at another one's account. */
+function climb(board: Board, policy: Policy, isOver: (payout: PayoutItem) => boolean): Climbed {
+  const byReference = runPasses(board, REFERENCE_PASSES, policy)
+  // A line that names its payout settles the matter even where the amount differs, so such pairs
+  // leave the board before amounts alone are looked at.
+  const partly = partsByReference(byReference.board, policy, isOver)
+  const withoutParts = without(byReference.board, partly)
+  const differing = differsByReference(withoutParts, policy)
+  const byAmount = runPasses(without(withoutParts, differing), AMOUNT_PASSES, policy)
+  return {
+    matches: [...byReference.matches, ...byAmount.matches],
+    ambiguities: [...byReference.ambiguities, ...byAmount.ambiguities],
+    partly,
+    differing,
+    left: byAmount.board,
+  }
+}
+
+/** One board for each entity, in its order: what is looked at together is little, and near. */
+function boardsByEntity({ payouts, deposits }: Board): Board[] {
+  const payoutsOf = groupBy(payouts, ({ entity }) => entity)
+  const depositsOf = groupBy(deposits, ({ entity }) => entity)
+  const entities = new Set([...payoutsOf.keys(), ...depositsOf.keys()])
+  return [...entities].toSorted(compareText).map((entity) => ({
+    payouts: payoutsOf.get(entity) ?? [],
+    deposits: depositsOf.get(entity) ?? [],
+  }))
+}
+
+function joined(boards: readonly Board[]): Board {
+  return boardOf(
+    boards.flatMap(({ payouts }) => payouts),
+    boards.flatMap(({ deposits }) => deposits),
+  )
 }
 
 function asTaken({ credit, debit, again }: ReturnedCredit) {
