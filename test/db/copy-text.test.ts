@@ -142,7 +142,9 @@ describe('sent to Postgres', () => {
     })
     await expect(storing).rejects.toMatchObject({ cause: { code: '57014' } })
     expect(given).toBeGreaterThan(2)
-    expect(given).toBeLessThan(100)
+    // What the server took, and what lies in the buffers on the way, some megabytes, which a busy
+    // machine fills to the brim. Who does not wait gives more than a thousand in this time.
+    expect(given).toBeLessThan(400)
   })
 
   function* manyAfter(first: string): Generator<string> {
