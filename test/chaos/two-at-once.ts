@@ -83,7 +83,8 @@ const meetings: readonly Meeting[] = [
   },
   {
     what: 'a close during a run',
-    before: [WEEKLY(WEEK)],
+    // With the plans of the day: else what is signed depends on whether the night has asked for them.
+    before: [[...WEEKLY(WEEK), '--plans']],
     commands: [NIGHT, ['close', '--week', WEEK, '--by', 'Ada', '--as-of', DAY]],
     after: [NIGHT],
   },

@@ -12,7 +12,11 @@ if (dataDir === undefined) throw new Error('a data folder was expected')
 
 const server = await startEmbedded({ dataDir, settings: { fsync: 'off' } })
 const connection = connect(server.address)
-await connection.db.execute(sql`create table if not exists visits (at timestamptz default now())`)
+// One at a time: two that create the same table at once collide, though each says "if not exists".
+await connection.db.transaction(async (tx) => {
+  await tx.execute(sql`select pg_advisory_xact_lock(1)`)
+  await tx.execute(sql`create table if not exists visits (at timestamptz default now())`)
+})
 await connection.db.execute(sql`insert into visits default values`)
 const leave = (): void => {
   void connection
