@@ -207,7 +207,7 @@ interface Tally extends Record<keyof typeof LIKENESS_AT, Likeness> {
   /** The VAT is within a cent of that on top of the fee, or of that contained in it. */
   readonly nearExcluded: boolean
   readonly nearIncluded: boolean
-  /** It is off by more than rounding to the nearest cent. */
+  /** It is off by more than a cent from what rounding gives. */
   readonly offExcluded: boolean
   readonly offIncluded: boolean
   /** Payment, refund or time differ. */
@@ -261,8 +261,8 @@ function codeOf(
       flag('holdsVat', `abs(l.fee_minor + l.vat_minor) = abs(${r}.fee_minor) and l.vat_minor <> 0`),
       flag('nearExcluded', `l.fee_minor <> 0 and ${vatOff(rate, 10_000n, '<= 10000')}`),
       flag('nearIncluded', `l.fee_minor <> 0 and ${vatOff(rate, included, `<= ${included}`)}`),
-      flag('offExcluded', vatOff(rate, 10_000n, '> 5000')),
-      flag('offIncluded', vatOff(rate, included, `> ${halfOf(included)}`)),
+      flag('offExcluded', vatOff(rate, 10_000n, `>= ${leastOff(10_000n)}`)),
+      flag('offIncluded', vatOff(rate, included, `>= ${leastOff(included)}`)),
       flag('isOther', otherDiffers(r, clockAheadS)),
       flag('isGone', `${r}.vanished_run_id is not null`),
       flag('isLineAlone', `${r}.id is null`),
@@ -280,9 +280,12 @@ function vatOff(rate: bigint, divisor: bigint, compared: string): string {
     then ${off('bigint')} else ${off('numeric')} end)`
 }
 
-/** The greatest whole number that is no more than a half of it: what is above is above the half too. */
-function halfOf(divisor: bigint): bigint {
-  return divisor / 2n
+/**
+ * The least by which VAT is off that the core tells of. It grants a cent, so it tells of two and more
+ * from the rounded figure, which are one and a half and more from the exact one.
+ */
+function leastOff(divisor: bigint): bigint {
+  return (3n * divisor + 1n) / 2n
 }
 
 /** Amounts up to here are reckoned in whole numbers of 64 bits. */
@@ -481,7 +484,7 @@ function pairsOf(entity: string, held: Export, conventions: ExportConventions): 
   const rate = hundredthsOfPercent(vatRatePercent)
   const divisor = vatBasis === 'included' ? 10_000n + rate : 10_000n
   const isVatOff = sql.raw(
-    vatBasis === null ? 'false' : vatOff(rate, divisor, `> ${halfOf(divisor)}`),
+    vatBasis === null ? 'false' : vatOff(rate, divisor, `>= ${leastOff(divisor)}`),
   )
   return sql`with line as (${linesOf(entity, [held.requestNumber])}), span as (${spanOf(entity, held)})
     select ${entity}, ${held.requestNumber}::bigint, l.id, l.line_number

@@ -225,6 +225,8 @@ export function randomLedger(
     )
     const isTurned = random() < 0.3
     const holdsPayouts = random() < 0.5
+    /** Mostly none, else up to what is told and just not told. */
+    const centsOff = (): bigint => (random() < 0.7 ? 0n : BigInt(Math.floor(random() * 7) - 3))
     const lines = [...rows.values()]
       .filter(({ createdS }) => span.startS - 86_400 <= createdS && createdS < span.endS)
       .filter(
@@ -240,7 +242,7 @@ export function randomLedger(
         grossMinor: isTurned && row.kind === 'from_refund' ? -row.amountMinor : row.amountMinor,
         feeMinor: row.feeMinor,
         netMinor: random() < 0.05 ? row.netMinor + 1n : row.netMinor,
-        vatMinor: random() < 0.1 ? null : random() < 0.1 ? 9n : (row.feeMinor * 20n + 50n) / 100n,
+        vatMinor: random() < 0.1 ? null : (row.feeMinor * 20n + 50n) / 100n + centsOff(),
         paymentId: row.paymentId,
         refundId: row.refundId,
         extra: {},
