@@ -1,10 +1,8 @@
 /**
  * A ledger of any length, made row by row from its position, so that nobody has to hold it: sales in
- * payouts of 49, ids that sort as they were made.
+ * payouts of one size, ids that sort as they were made.
  */
 
-/** A payout row and the 49 rows in it. */
-const ROWS_PER_PAYOUT = 50
 /** Rows that stand open do so in runs of this length. */
 const OPEN_RUN_ROWS = 60
 /** 1 January 2022, midnight in Paris. */
@@ -20,6 +18,8 @@ export interface LedgerShape {
   readonly rows: number
   /** Between one row and the next. */
   readonly secondsBetween: number
+  /** Those that it pays and its own, which is the last of them. */
+  readonly rowsPerPayout: number
   /** The part of all rows, from 0 to 1, that is in no payout. */
   readonly openShare: number
 }
@@ -74,14 +74,19 @@ function lastUpTo(shape: LedgerShape, second: number, guess: number): number {
   return position
 }
 
-export function isPayoutAt(position: number): boolean {
-  return position % ROWS_PER_PAYOUT === ROWS_PER_PAYOUT - 1
+export function isPayoutAt({ rowsPerPayout }: LedgerShape, position: number): boolean {
+  return position % rowsPerPayout === rowsPerPayout - 1
 }
 
-export function isOpenAt({ rows, openShare }: LedgerShape, position: number): boolean {
-  if (isPayoutAt(position)) return false
-  const payoutPosition = position - (position % ROWS_PER_PAYOUT) + ROWS_PER_PAYOUT - 1
-  if (payoutPosition >= rows) return true
+/** Where the payout that pays the row at this position stands. */
+function payoutOf({ rowsPerPayout }: LedgerShape, position: number): number {
+  return position - (position % rowsPerPayout) + rowsPerPayout - 1
+}
+
+export function isOpenAt(shape: LedgerShape, position: number): boolean {
+  const { rows, openShare } = shape
+  if (isPayoutAt(shape, position)) return false
+  if (payoutOf(shape, position) >= rows) return true
   return scatter(Math.floor(position / OPEN_RUN_ROWS)) < openShare * 2 ** 32
 }
 
@@ -95,10 +100,9 @@ export function feeAt(position: number): number {
 
 export function rowAt(shape: LedgerShape, position: number): GeneratedRow {
   const common = { id: rowIdAt(position), createdS: createdAt(shape, position) }
-  const payoutPosition = position - (position % ROWS_PER_PAYOUT) + ROWS_PER_PAYOUT - 1
-  if (isPayoutAt(position)) {
+  if (isPayoutAt(shape, position)) {
     let sum = 0
-    for (let at = position - ROWS_PER_PAYOUT + 1; at < position; at += 1) {
+    for (let at = position - shape.rowsPerPayout + 1; at < position; at += 1) {
       if (!isOpenAt(shape, at)) sum += amountAt(at) - feeAt(at)
     }
     return {
@@ -121,7 +125,9 @@ export function rowAt(shape: LedgerShape, position: number): GeneratedRow {
     fee,
     paymentId: paymentIdAt(position),
     payoutId: null,
-    includedInPayoutId: isOpenAt(shape, position) ? null : idAt('payout', payoutPosition),
+    includedInPayoutId: isOpenAt(shape, position)
+      ? null
+      : idAt('payout', payoutOf(shape, position)),
   }
 }
 

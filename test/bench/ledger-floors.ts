@@ -27,8 +27,12 @@ const LEDGER_SECONDS = 730 * 86_400
 const PAGE_ROWS = 100
 const FILE_ROWS_AT_ONCE = 1_000
 
-export function shapeOf(rows: number, openShare = 0): LedgerShape {
-  return { rows, secondsBetween: LEDGER_SECONDS / rows, openShare }
+/** Many small payouts, unless more is said: 20,000 of them in a million rows. */
+export function shapeOf(
+  rows: number,
+  { openShare = 0, rowsPerPayout = 50 }: Partial<LedgerShape> = {},
+): LedgerShape {
+  return { rows, secondsBetween: LEDGER_SECONDS / rows, rowsPerPayout, openShare }
 }
 
 export interface Provider {

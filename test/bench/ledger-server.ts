@@ -35,6 +35,7 @@ const EXPORT_ID = 'export_11bench'
 export const servedLedger = z.object({
   rows: z.int(),
   secondsBetween: z.number(),
+  rowsPerPayout: z.int(),
   openShare: z.number(),
   latencyMs: z.int(),
 })
@@ -77,7 +78,7 @@ function paymentPage(shape: LedgerShape, query: URLSearchParams): Answer {
       ? rowsUpTo(shape, before === null ? Number.MAX_SAFE_INTEGER : Number(before))
       : positionOf(cursor)) - 1
   for (; position >= least && payments.length < limit; position -= 1) {
-    if (!isPayoutAt(position)) payments.push(paymentJson(shape, position))
+    if (!isPayoutAt(shape, position)) payments.push(paymentJson(shape, position))
   }
   return json(`{"data":[${payments.join(',')}],"has_more":${position >= least}}`)
 }

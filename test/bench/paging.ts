@@ -35,7 +35,12 @@ export const paging: Benchmark = {
     try {
       const lines = [await windowsLine(database, shapeOf(Math.min(rows, LATENT_ROWS_MAX)))]
       for (const share of OPEN_SHARES) {
-        lines.push(await openRowsLine(database, shapeOf(Math.min(rows, OPEN_ROWS_MAX), share)))
+        lines.push(
+          await openRowsLine(
+            database,
+            shapeOf(Math.min(rows, OPEN_ROWS_MAX), { openShare: share }),
+          ),
+        )
       }
       return lines
     } finally {
