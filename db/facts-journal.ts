@@ -1,27 +1,109 @@
 /** The rows that a period's journal books one by one, with what the exports say of their VAT. */
-import { and, asc, desc, eq, gte, lt, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, gte, inArray, lt, not, or, type SQL, sql } from 'drizzle-orm'
 import type { JournalRow } from '../src/domain/journal.ts'
 import type { DbOrTx } from './client.ts'
 import { isPaidOut, knownRows, type LedgerView, rowColumns } from './facts-ledger.ts'
-import {
-  balanceTransactions as rows,
-  dataExports,
-  exportLines as lines,
-  payoutProofs,
-} from './schema.ts'
+import { balanceTransactions as rows, dataExports, exportLines as lines } from './schema.ts'
+
+const ROWS_AT_ONCE = 500
 
 /**
- * Rows created in the period, and rows that a payout of the period took, with the VAT of the newest
- * stored accounting export that holds them. Null if there are more than `rowsMax`.
+ * Rows created in the period, in the order of creation and then id; behind them older rows that a
+ * payout of the period took. Each with the VAT of the newest stored accounting export that holds it.
+ * In pieces: a month of the largest merchants has more of them than one wants to hold.
  */
-export async function loadJournalRows(
+export async function* loadJournalRows(
   db: DbOrTx,
   view: LedgerView,
-  rowsMax: number,
-): Promise<JournalRow[] | null> {
-  const { entity, periodStartS, periodEndS } = view
-  const newestLine = db
-    .select({ vatMinor: lines.vatMinor })
+  rowsAtOnce = ROWS_AT_ONCE,
+): AsyncGenerator<readonly JournalRow[]> {
+  const ofPeriod = isOfPeriod(view)
+  const load = (condition: SQL | undefined, order: readonly SQL[]): Promise<JournalRow[]> =>
+    loadPiece(db, view, { condition, order, rowsAtOnce })
+  yield* inPieces(rowsAtOnce, (last) => {
+    const isNext =
+      last === null
+        ? undefined
+        : and(
+            gte(rows.createdS, last.createdS),
+            or(gt(rows.createdS, last.createdS), gt(rows.id, last.id)),
+          )
+    return load(and(ofPeriod, isNext), [asc(rows.createdS), asc(rows.id)])
+  })
+  for (const payoutId of await payoutsOfPeriod(db, view)) {
+    yield* inPieces(rowsAtOnce, (last) => {
+      const isNext = last === null ? undefined : gt(rows.id, last.id)
+      const isTaken = and(eq(rows.includedInPayoutId, payoutId), isPaidOut(view))
+      const isOlder = ofPeriod === undefined ? undefined : not(ofPeriod)
+      return load(and(isTaken, isOlder, isNext), [asc(rows.id)])
+    })
+  }
+}
+
+async function* inPieces(
+  rowsAtOnce: number,
+  load: (last: JournalRow['row'] | null) => Promise<readonly JournalRow[]>,
+): AsyncGenerator<readonly JournalRow[]> {
+  for (let last: JournalRow['row'] | null = null; ;) {
+    const piece = await load(last)
+    yield piece
+    const end = piece.at(-1)
+    if (end === undefined || piece.length < rowsAtOnce) return
+    last = end.row
+  }
+}
+
+function isOfPeriod({ periodStartS, periodEndS }: LedgerView): SQL | undefined {
+  return and(gte(rows.createdS, periodStartS), lt(rows.createdS, periodEndS))
+}
+
+async function payoutsOfPeriod(db: DbOrTx, view: LedgerView): Promise<string[]> {
+  const found = await db
+    .selectDistinct({ payoutId: sql<string>`coalesce(${rows.payoutId}, ${rows.id})` })
+    .from(rows)
+    .where(and(knownRows(view), isOfPeriod(view), eq(rows.kind, 'from_payout')))
+  return found.map(({ payoutId }) => payoutId).toSorted()
+}
+
+async function loadPiece(
+  db: DbOrTx,
+  view: LedgerView,
+  {
+    condition,
+    order,
+    rowsAtOnce,
+  }: {
+    readonly condition: SQL | undefined
+    readonly order: readonly SQL[]
+    readonly rowsAtOnce: number
+  },
+): Promise<JournalRow[]> {
+  const found = await db
+    .select({ ...rowColumns, paidOut: sql<boolean>`coalesce(${isPaidOut(view)}, false)` })
+    .from(rows)
+    .where(and(knownRows(view), condition))
+    .orderBy(...order)
+    .limit(rowsAtOnce)
+  const ids = found.map(({ id }) => id)
+  const vatOf = await loadExportVat(db, view.entity, ids)
+  return found.map(({ paidOut, ...row }) => ({
+    row: { ...row, includedInPayoutId: paidOut ? row.includedInPayoutId : null },
+    exportVatMinor: vatOf.get(row.id) ?? null,
+  }))
+}
+
+/** What the newest line of a stored accounting export says, by row. */
+async function loadExportVat(
+  db: DbOrTx,
+  entity: string,
+  ids: readonly string[],
+): Promise<Map<string, bigint | null>> {
+  if (ids.length === 0) return new Map()
+  const found = await db
+    .selectDistinctOn([lines.balanceTransactionId], {
+      id: lines.balanceTransactionId,
+      vatMinor: lines.vatMinor,
+    })
     .from(lines)
     .innerJoin(
       dataExports,
@@ -32,44 +114,7 @@ export async function loadJournalRows(
         eq(dataExports.state, 'stored'),
       ),
     )
-    .where(and(eq(lines.entity, entity), eq(lines.balanceTransactionId, rows.id)))
-    .orderBy(desc(lines.requestNumber), asc(lines.lineNumber))
-    .limit(1)
-    .as('newest_line')
-  const isPaidInPeriod = sql`${rows.includedInPayoutId} in (select coalesce(payout.payout_id, payout.id)
-    from ${rows} as payout where payout.entity = ${entity} and payout.kind = 'from_payout'
-      and payout.vanished_run_id is null
-      and payout.created_s >= ${periodStartS} and payout.created_s < ${periodEndS})`
-  // What the condition below may hold of, by two indexes that it would not use itself.
-  const perhaps = sql`(select r.id from ${rows} as r where r.entity = ${entity}
-      and r.created_s >= ${periodStartS} and r.created_s < ${periodEndS}
-    union select r.id from ${payoutProofs} as p inner join ${rows} as r
-      on r.entity = p.entity and r.included_in_payout_id = p.payout_id
-    where p.entity = ${entity} and p.own_first_created_s < ${periodEndS}
-      and p.own_last_created_s >= ${periodStartS})`
-  const found = await db
-    .select({
-      ...rowColumns,
-      exportVatMinor: newestLine.vatMinor,
-      paidOut: sql<boolean>`coalesce(${isPaidOut(view)}, false)`,
-    })
-    .from(rows)
-    .leftJoinLateral(newestLine, sql`true`)
-    .where(
-      and(
-        knownRows(view),
-        sql`${rows.id} in ${perhaps}`,
-        or(
-          and(gte(rows.createdS, periodStartS), lt(rows.createdS, periodEndS)),
-          and(isPaidOut(view), isPaidInPeriod),
-        ),
-      ),
-    )
-    .orderBy(asc(rows.createdS), asc(rows.id))
-    .limit(rowsMax + 1)
-  if (found.length > rowsMax) return null
-  return found.map(({ exportVatMinor, paidOut, ...row }) => ({
-    row: { ...row, includedInPayoutId: paidOut ? row.includedInPayoutId : null },
-    exportVatMinor,
-  }))
+    .where(and(eq(lines.entity, entity), inArray(lines.balanceTransactionId, [...ids])))
+    .orderBy(asc(lines.balanceTransactionId), desc(lines.requestNumber), asc(lines.lineNumber))
+  return new Map(found.map(({ id, vatMinor }) => [id, vatMinor]))
 }

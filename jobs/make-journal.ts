@@ -7,21 +7,31 @@ import { addDays, startOfDay } from '../src/domain/day.ts'
 import type { BookedLine } from '../src/domain/deposits/booked-lines.ts'
 import type { Facts } from '../src/domain/facts.ts'
 import { VAT_RATE_PERCENT_DEFAULT } from '../src/domain/fee-contract.ts'
-import { type EntityJournalFacts, type Journal, journalOf } from '../src/domain/journal.ts'
+import {
+  type EntityJournalFacts,
+  type Journal,
+  journalAbout,
+  journalOf,
+  type JournalRow,
+} from '../src/domain/journal.ts'
 import { periodInstants } from '../src/domain/period.ts'
+import type { ReportText } from '../reports/text.ts'
+import { type Spool, spool } from './spool.ts'
+
+/** Rows of one entity that are booked one by one: a journal of some 900 MB. */
+const JOURNAL_ROWS_MAX = 1_000_000
 
 /**
- * Rows of one entity that are booked one by one: a month of the largest merchants. They and their
- * entries are held in memory.
+ * Makes the journal and hands it over. Its rows lie in a temporary file: the journal can be gone
+ * through, any number of times, until `use` has ended.
  */
-const JOURNAL_ROWS_MAX = 150_000
-
-export async function makeJournal(
+export async function withJournal<T>(
   db: DbOrTx,
   { config, entities }: { readonly config: Config; readonly entities: readonly EntityConfig[] },
   facts: Facts,
   lines: readonly BookedLine[],
-): Promise<Journal> {
+  use: (journal: Journal) => Promise<T>,
+): Promise<T> {
   const { zone } = facts.policy
   const { startS, endS } = periodInstants(facts.period, zone)
   const bounds = {
@@ -29,16 +39,23 @@ export async function makeJournal(
     periodEndS: endS,
     asOfEndS: startOfDay(addDays(facts.asOf, 1), zone),
   }
-  const gathered: EntityJournalFacts[] = []
-  for (const { name, fees } of entities) {
-    gathered.push({
-      entity: name,
-      rows: await loadJournalRows(db, { entity: name, ...bounds }, JOURNAL_ROWS_MAX),
-      vatRatePercent: fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT,
-      feeVat: feeVatSetting(fees, config),
-    })
+  const spools: Spool<JournalRow>[] = []
+  try {
+    const gathered: EntityJournalFacts[] = []
+    for (const { name, fees } of entities) {
+      const rows = await spool(loadJournalRows(db, { entity: name, ...bounds }), JOURNAL_ROWS_MAX)
+      if (rows !== null) spools.push(rows)
+      gathered.push({
+        entity: name,
+        rows: rows?.values ?? null,
+        vatRatePercent: fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT,
+        feeVat: feeVatSetting(fees, config),
+      })
+    }
+    return await use(journalOf(facts, gathered, lines, config.journal))
+  } finally {
+    for (const rows of spools) rows.close()
   }
-  return journalOf(facts, gathered, lines, config.journal)
 }
 
 /** The entity's own contract says more than the setting for all. */
@@ -52,7 +69,7 @@ function feeVatSetting(
 
 /** What `--fec` makes. */
 interface FecFiles {
-  readonly files: readonly { readonly name: string; readonly text: string }[]
+  readonly files: readonly { readonly name: string; readonly text: ReportText }[]
   /** What is not in the files and why, each as a sentence. */
   readonly notes: readonly string[]
 }
@@ -68,7 +85,7 @@ export function fecFiles(
     .filter(({ name }) => booked.has(name))
     .map(({ name, siren }) => {
       const entity = entities.length > 1 ? name : null
-      const own = journal.entries.filter((entry) => entry.entity === name)
+      const own = journalAbout(journal, [name]).entries
       return {
         name: fecFileName({ siren, entity, lastDay: period.last }),
         text: fecText(own, { ...config.journal, currency: ledgerCurrency, validatedOn: asOf }),

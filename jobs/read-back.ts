@@ -3,15 +3,19 @@
  * before they are written over an earlier report and before they are sent. What a person opens is
  * asked, not what the program meant.
  */
+import { Readable } from 'node:stream'
+import { parse as parseStream } from 'csv-parse'
 import { parse } from 'csv-parse/sync'
 import type { DbOrTx } from '../db/client.ts'
 import { loadRowSums } from '../db/facts-check.ts'
 import type { CsvDialect } from '../reports/csv.ts'
+import { piecesOf } from '../reports/text.ts'
+import type { ReadableText } from '../reports/write.ts'
 import { addDays, parseDay, startOfDay } from '../src/domain/day.ts'
 import type { Facts } from '../src/domain/facts.ts'
 import { InvalidValue } from '../src/domain/invalid-value.ts'
 import { refuteByRows, refuteReport, type ReportTables } from '../src/domain/invariants.ts'
-import { parseAmount, sumOf } from '../src/domain/money.ts'
+import { parseAmount } from '../src/domain/money.ts'
 import { type Period, periodInstants } from '../src/domain/period.ts'
 import {
   type DiscrepancyRow,
@@ -60,19 +64,17 @@ interface ReadFile {
  * @param texts its files by name.
  * @param made what they were made from: row for row it must stand in them.
  */
-export function refuteFiles(
-  texts: ReadonlyMap<string, string>,
+export async function refuteFiles(
+  texts: ReadonlyMap<string, ReadableText>,
   made: ReportTables,
   dialect: CsvDialect,
-): string[] {
+): Promise<string[]> {
   try {
-    const file = (name: string, titles?: readonly string[]): ReadFile =>
-      readFile(texts, name, dialect, titles)
-    const tables = tablesOf(file, made.period)
+    const tables = tablesOf((name) => readFile(texts, name, dialect), made.period)
     return [
       ...refuteReport(tables),
       ...refuteContents(tables, made),
-      ...refuteJournal(file('journal.csv', ['debit', 'credit', 'currency'])),
+      ...(await refuteJournal(textIn(texts, 'journal.csv'), dialect)),
     ]
   } catch (error) {
     if (error instanceof InvalidValue) return [`the report cannot be read back: ${error.message}`]
@@ -82,31 +84,37 @@ export function refuteFiles(
 
 const DELIMITERS: Readonly<Record<CsvDialect, string>> = { iso: ',', fr: ';' }
 
-/** @param titles of the columns that are read; all unless said: a journal may have a million lines. */
-function readFile(
-  texts: ReadonlyMap<string, string>,
-  name: string,
-  dialect: CsvDialect,
-  titles?: readonly string[],
-): ReadFile {
+function textIn(texts: ReadonlyMap<string, ReadableText>, name: string): ReadableText {
   const text = texts.get(name)
   if (text === undefined) throw new InvalidValue(`there is no ${name}`)
+  return text
+}
+
+function readFile(
+  texts: ReadonlyMap<string, ReadableText>,
+  name: string,
+  dialect: CsvDialect,
+): ReadFile {
+  const text = textIn(texts, name)
+  if (typeof text !== 'string') throw new Error(`${name} is too long to be read at once`)
   const rows: Record<string, string>[] = parse(text, {
     delimiter: DELIMITERS[dialect],
-    columns: (found: string[]) =>
-      found.map((title) => (titles === undefined || titles.includes(title) ? title : false)),
+    columns: true,
     bom: true,
   })
-  return {
-    name,
-    rows,
-    amountIn: (row, title) => {
-      const cell = cellIn(name, row, title)
-      if (cell === '') return null
-      const point = dialect === 'fr' ? cell.replace(',', '.') : cell
-      return parseAmount(point, cellIn(name, row, 'currency'))
-    },
-  }
+  return { name, rows, amountIn: (row, title) => amountOf(name, row, title, dialect) }
+}
+
+function amountOf(
+  name: string,
+  row: Readonly<Record<string, string>>,
+  title: string,
+  dialect: CsvDialect,
+): bigint | null {
+  const cell = cellIn(name, row, title)
+  if (cell === '') return null
+  const point = dialect === 'fr' ? cell.replace(',', '.') : cell
+  return parseAmount(point, cellIn(name, row, 'currency'))
 }
 
 function cellIn(name: string, row: Readonly<Record<string, string>>, title: string): string {
@@ -303,15 +311,27 @@ function textOf(cells: readonly CellValue[]): string {
   return cells.map((cell) => String(cell ?? '').replace(/^'+/, '')).join(' ')
 }
 
-/** Debits and credits of each currency are equal. */
-function refuteJournal(file: ReadFile): string[] {
-  const currencies = new Set(file.rows.map((row) => cellIn(file.name, row, 'currency')))
-  return [...currencies]
-    .filter((currency) => {
-      const own = file.rows.filter((row) => row['currency'] === currency)
-      const sum = (title: string): bigint =>
-        sumOf(own.map((row) => file.amountIn(row, title) ?? 0n))
-      return sum('debit') !== sum('credit')
-    })
-    .map((currency) => `journal.csv: debits and credits in ${currency} are not equal`)
+/** Debits and credits of each currency are equal. A journal may have a million lines, so none is kept. */
+async function refuteJournal(text: ReadableText, dialect: CsvDialect): Promise<string[]> {
+  const name = 'journal.csv'
+  const read = ['debit', 'credit', 'currency']
+  const pieces = typeof text === 'string' ? piecesOf(text) : text
+  const rows: AsyncIterable<Record<string, string>> = Readable.from(pieces).pipe(
+    parseStream({
+      delimiter: DELIMITERS[dialect],
+      columns: (titles: string[]) => titles.map((title) => (read.includes(title) ? title : false)),
+      bom: true,
+    }),
+  )
+  const excessMinor = new Map<string, bigint>()
+  for await (const row of rows) {
+    const currency = cellIn(name, row, 'currency')
+    const [debit, credit] = ['debit', 'credit'].map(
+      (title) => amountOf(name, row, title, dialect) ?? 0n,
+    )
+    excessMinor.set(currency, (excessMinor.get(currency) ?? 0n) + (debit ?? 0n) - (credit ?? 0n))
+  }
+  return [...excessMinor]
+    .filter(([, minor]) => minor !== 0n)
+    .map(([currency]) => `${name}: debits and credits in ${currency} are not equal`)
 }

@@ -11,13 +11,15 @@ import {
   recordReport,
 } from '../db/period-reports.ts'
 import type { RunLock } from '../db/run-lock.ts'
-import { readReportToSign } from '../reports/signed.ts'
+import { whyNotWritten } from '../reports/signed.ts'
+import type { ReportText } from '../reports/text.ts'
 import { reportTexts, writeBeside, writeReports, type WrittenReports } from '../reports/write.ts'
 import type { ReportRun } from '../reports/summary-json.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import type { Day } from '../src/domain/day.ts'
 import type { Facts } from '../src/domain/facts.ts'
 import { refuteRecord } from '../src/domain/invariants.ts'
+import { type Journal, journalAbout } from '../src/domain/journal.ts'
 import { floorNotes } from '../src/domain/ledger-floor.ts'
 import { metricsOf, type PeriodMetrics } from '../src/domain/metrics.ts'
 import { periodInstants } from '../src/domain/period.ts'
@@ -28,12 +30,12 @@ import { ControlTotalsFault, EXIT, type ExitCode, Fault, InputFault } from '../s
 import { loadBankFiles } from '../db/bank.ts'
 import { openSuspectNotes } from './bank-suspects.ts'
 import type { CommandIo, ReconcileFlags } from './command.ts'
-import { signedAgain } from './closed-report.ts'
+import { type SignedAgain, signedAgain } from './closed-report.ts'
 import { inboxReading } from './compose.ts'
 import { type EntityFetch, fetchEntity } from './fetch-entity.ts'
 import { judgeStored } from './gather-facts.ts'
 import { type BankImport, importBankFiles, suspectedNotes } from './import-bank.ts'
-import { fecFiles, makeJournal } from './make-journal.ts'
+import { fecFiles, withJournal } from './make-journal.ts'
 import { historyWith } from './metrics-history.ts'
 import { dryRunText, resultJson, resultLine, resultText } from './print-result.ts'
 import { refuteByStoredRows, refuteFiles } from './read-back.ts'
@@ -187,19 +189,55 @@ async function reportHeld(
   close: StandingClose | null,
   { imported, outcomes, clock }: ReportInputs,
 ): Promise<PeriodOutcome> {
-  const { config, flags, asOf, runId, io } = context
-  const { fetched, reported, shortfalls, absent } = weighOutcomes(context, outcomes)
-  shortfalls.push(...rejectedFiles(imported))
+  const { config, flags, asOf } = context
+  const weighed = weighOutcomes(context, outcomes)
+  weighed.shortfalls.push(...rejectedFiles(imported))
   const subject =
-    close === null ? reported : config.entities.filter(({ name }) => close.entities.includes(name))
+    close === null
+      ? weighed.reported
+      : config.entities.filter(({ name }) => close.entities.includes(name))
   const wanted = { config, entities: subject, period: flags.period, asOf, full: flags.full }
   const { facts, reconciliation: today } = await judgeStored(db, wanted, () => clock.lap('gather'))
   clock.lap('judge')
   const signed =
     close === null ? null : await signedAgain(db, close, today, config.businessTimeZone)
+  const { bookedLines } = signed?.reconciliation ?? today
+  return withJournal(db, { config, entities: subject }, facts, bookedLines, (journal) =>
+    reportJudged(db, context, {
+      ...weighed,
+      imported,
+      clock,
+      subject,
+      facts,
+      today,
+      signed,
+      journal,
+    }),
+  )
+}
+
+/** What is known of a period when everything is judged. */
+interface Judged extends ReturnType<typeof weighOutcomes> {
+  readonly imported: BankImport
+  readonly clock: Stopwatch
+  /** The entities that the report is about. */
+  readonly subject: readonly EntityConfig[]
+  readonly facts: Facts
+  /** What the facts say today. */
+  readonly today: ReturnType<typeof reconcile>
+  /** What was signed; null: the period is not closed. */
+  readonly signed: SignedAgain | null
+  readonly journal: Journal
+}
+
+async function reportJudged(
+  db: Db,
+  context: PeriodContext,
+  { fetched, shortfalls, absent, imported, clock, subject, facts, today, signed, journal }: Judged,
+): Promise<PeriodOutcome> {
+  const { config, flags, asOf, runId, io } = context
   const reconciliation = signed?.reconciliation ?? today
   const forJournal = { config, entities: subject }
-  const journal = await makeJournal(db, forJournal, facts, reconciliation.bookedLines)
   for (const note of journal.notes) io.progress.note(note, 'warn')
   clock.lap('journal')
   refuseIfNotTied([
@@ -265,7 +303,8 @@ async function reportHeld(
       ...report,
       dir,
       previousManifestSha256: await findPreviousManifest(db, entitySet),
-      examine: (texts) => refuseIfNotTied(refuteFiles(texts, reconciliation, config.csvDialect)),
+      examine: async (texts) =>
+        refuseIfNotTied(await refuteFiles(texts, reconciliation, config.csvDialect)),
     }))
   refuseIfNotTied(await refuteWritten(written), 'nothing was sent')
   if (flags.fec && signed === null) {
@@ -303,11 +342,11 @@ async function reportHeld(
         runId,
         isIncomplete: shortfalls.length + missing.length > 0,
         absent: absent.filter(({ entity }) => !subject.includes(entity)),
-        textsFor: (names) => {
+        textsFor: async (names) => {
           const texts = textsAbout(report, names)
           if (signed === null) {
             const own = ofEntities(reconciliation, names)
-            refuseIfNotTied(refuteFiles(texts, own, config.csvDialect), 'nothing was sent')
+            refuseIfNotTied(await refuteFiles(texts, own, config.csvDialect), 'nothing was sent')
           }
           return texts
         },
@@ -327,17 +366,13 @@ async function reportHeld(
 function textsAbout(
   report: Parameters<typeof reportTexts>[0],
   names: readonly string[],
-): ReadonlyMap<string, string> {
+): ReadonlyMap<string, ReportText> {
   const { entities } = report.run
   if (entities.every((name) => names.includes(name))) return reportTexts(report)
   return reportTexts({
     ...report,
     reconciliation: ofEntities(report.reconciliation, names),
-    journal: {
-      ...report.journal,
-      entries: report.journal.entries.filter(({ entity }) => names.includes(entity)),
-      vat: report.journal.vat.filter(({ entity }) => names.includes(entity)),
-    },
+    journal: journalAbout(report.journal, names),
     run: { ...report.run, entities: entities.filter((name) => names.includes(name)) },
     lastMails: (report.lastMails ?? []).filter((last) =>
       last.entities.some((name) => names.includes(name)),
@@ -412,8 +447,8 @@ function rejectedFiles({ rejected }: BankImport): Shortfall[] {
 
 /** What stands in the folder now against what was written: a disk may say yes and keep something else. */
 async function refuteWritten({ dir, manifestSha256 }: WrittenReports): Promise<string[]> {
-  const read = await readReportToSign(dir, manifestSha256)
-  return 'problem' in read ? [read.problem] : []
+  const why = await whyNotWritten(dir, manifestSha256)
+  return why === null ? [] : [why]
 }
 
 function refuseIfNotTied(

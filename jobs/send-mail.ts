@@ -5,6 +5,7 @@ import { beginDelivery, endDelivery, type MailSubject, wasSent } from '../db/mai
 import { findLastMailedReport } from '../db/mailed-reports.ts'
 import type { LastMail } from '../reports/changes.ts'
 import { mailText } from '../reports/mail.ts'
+import type { ReportText } from '../reports/text.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
@@ -31,7 +32,7 @@ export interface SendMailArgs extends ResultArgs {
   /** Entities of which there is no report, with the reason: who answers for them must hear of it. */
   readonly absent: readonly { readonly entity: EntityConfig; readonly note: string }[]
   /** The report's files for some of the entities, by name: nobody is sent another entity's rows. */
-  readonly textsFor: (entities: readonly string[]) => ReadonlyMap<string, string>
+  readonly textsFor: (entities: readonly string[]) => Promise<ReadonlyMap<string, ReportText>>
   /** From `lastMailsOf`. */
   readonly lastMails: readonly LastMail[]
 }
@@ -101,7 +102,7 @@ export async function mailReports(
 /** For who is told of absent entities only: why they are absent, and nothing of anybody else's. */
 function aboutAbsent(args: SendMailArgs, group: readonly EntityConfig[]): SendMailArgs {
   const notes = args.absent.filter(({ entity }) => group.includes(entity)).map(({ note }) => note)
-  return { ...args, notes, isIncomplete: true, textsFor: () => new Map() }
+  return { ...args, notes, isIncomplete: true, textsFor: () => Promise.resolve(new Map()) }
 }
 
 /** The part of a reconciliation that is about some entities. */
@@ -176,7 +177,7 @@ async function deliver(
       messageId: messageIdOf(subject),
       from: config.mailFrom,
       to: subject.recipients.split(','),
-      attachments: attachmentsOf(textsFor(names)),
+      attachments: attachmentsOf(await textsFor(names)),
     })
   } catch (error) {
     if (!(error instanceof Fault)) throw error
@@ -194,7 +195,7 @@ function messageIdOf({ period, recipients, resultSha256 }: MailSubject): string 
 }
 
 /** What accounting opens: the tables and the page, not what is for machines. */
-function attachmentsOf(texts: ReadonlyMap<string, string>) {
+function attachmentsOf(texts: ReadonlyMap<string, ReportText>) {
   return [...texts]
     .filter(([name]) => name.endsWith('.csv') || name.endsWith('.html'))
     .map(([name, content]) => ({

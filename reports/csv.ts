@@ -1,4 +1,5 @@
 import { stringify } from 'csv-stringify/sync'
+import { inPieces } from '../src/domain/collections.ts'
 import { formatAmount, type Currency } from '../src/domain/money.ts'
 
 /**
@@ -41,6 +42,15 @@ export function csvText<Row>(
   rows: readonly Row[],
   dialect: CsvDialect,
 ): string {
+  return [...csvPieces(columns, rows, dialect)].join('')
+}
+
+/** The same in pieces of whole lines, where a file may be too long to be held. */
+export function* csvPieces<Row>(
+  columns: readonly Column<Row>[],
+  rows: Iterable<Row>,
+  dialect: CsvDialect,
+): Generator<string> {
   const options = {
     delimiter: DELIMITERS[dialect],
     record_delimiter: '\n',
@@ -48,19 +58,16 @@ export function csvText<Row>(
     // lone carriage return, and some drop blanks around a cell that is not quoted.
     quoted_match: /[\r\n]|^\s|\s$/,
   }
-  const pieces = [
-    stringify([columns.map(({ name }) => name)], { ...options, bom: dialect === 'fr' }),
-  ]
-  // The library holds every cell of a call, and a journal may have a million lines.
-  for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
-    const some = rows.slice(at, at + ROWS_AT_ONCE)
-    const cells = some.map((row) => columns.map(({ cell }) => cellText(cell(row), dialect)))
-    pieces.push(stringify(cells, options))
+  yield stringify([columns.map(({ name }) => name)], { ...options, bom: dialect === 'fr' })
+  for (const some of inPieces(rows, ROWS_AT_ONCE)) {
+    yield stringify(
+      some.map((row) => columns.map(({ cell }) => cellText(cell(row), dialect))),
+      options,
+    )
   }
-  return pieces.join('')
 }
 
-const ROWS_AT_ONCE = 1000
+const ROWS_AT_ONCE = 500
 
 function cellText(cell: Cell, dialect: CsvDialect): string {
   if (cell === null) return ''

@@ -4,7 +4,7 @@
  * `YYYYMMDD`, amounts with a decimal comma, entries numbered without a gap. All text is ASCII, which
  * is the same in every encoding that the law allows.
  */
-import { compareText, groupBy } from '../src/domain/collections.ts'
+import { compareText, inPieces } from '../src/domain/collections.ts'
 import type { Day } from '../src/domain/day.ts'
 import { money } from '../src/domain/findings.ts'
 import type { JournalAccounts, JournalEntry, JournalLine } from '../src/domain/journal.ts'
@@ -53,21 +53,39 @@ const COLUMNS: readonly FecColumn[] = [
 ]
 
 /** The file of one legal entity's entries, in their order. */
-export function fecText(entries: readonly JournalEntry[], options: FecOptions): string {
-  const postings = entries
-    .filter(({ currency }) => currency === options.currency)
-    .flatMap((entry, position) =>
-      entry.lines.map((line) => ({ entry, line, entryNumber: position + 1 })),
-    )
-  return [
-    COLUMNS.map(([name]) => name),
-    ...postings.map((posting) => COLUMNS.map(([, text]) => cell(text(posting, options)))),
-  ]
-    .map((cells) => `${cells.join('\t')}\r\n`)
-    .join('')
+export function fecText(entries: Iterable<JournalEntry>, options: FecOptions): Iterable<string> {
+  return { [Symbol.iterator]: () => fecPieces(entries, options) }
+}
+
+const ENTRIES_AT_ONCE = 1_000
+
+function* fecPieces(entries: Iterable<JournalEntry>, options: FecOptions): Generator<string> {
+  const lineOf = (cells: readonly string[]): string => `${cells.join('\t')}\r\n`
+  yield lineOf(COLUMNS.map(([name]) => name))
+  let entryNumber = 0
+  for (const some of inPieces(entries, ENTRIES_AT_ONCE)) {
+    let text = ''
+    for (const entry of some) {
+      if (entry.currency !== options.currency) continue
+      entryNumber += 1
+      for (const line of entry.lines) {
+        const posting = { entry, line, entryNumber }
+        text += lineOf(COLUMNS.map(([, of]) => cell(of(posting, options))))
+      }
+    }
+    yield text
+  }
 }
 
 const DOCUMENTS_TOLD_MAX = 10
+
+/** Entries of one currency that are not in the file. */
+interface LeftOut {
+  count: number
+  debitMinor: bigint
+  /** The first of them. */
+  readonly documents: string[]
+}
 
 /**
  * What of the entries is not in the file. Debit and credit must be in the currency of the books, and
@@ -75,20 +93,24 @@ const DOCUMENTS_TOLD_MAX = 10
  * the bank changed it there is no amount to post, and none is made up.
  */
 export function fecNotes(
-  entries: readonly JournalEntry[],
+  entries: Iterable<JournalEntry>,
   { currency, entity }: { readonly currency: Currency; readonly entity: string | null },
 ): string[] {
-  const foreign = groupBy(
-    entries.filter((entry) => entry.currency !== currency),
-    (entry) => entry.currency,
-  )
+  const foreign = new Map<Currency, LeftOut>()
+  for (const entry of entries) {
+    if (entry.currency === currency) continue
+    const left = foreign.get(entry.currency) ?? { count: 0, debitMinor: 0n, documents: [] }
+    foreign.set(entry.currency, left)
+    left.count += 1
+    left.debitMinor += sumOf(entry.lines.map(debitOf))
+    if (left.documents.length < DOCUMENTS_TOLD_MAX) left.documents.push(entry.document)
+  }
   return [...foreign]
     .toSorted(([a], [b]) => compareText(a, b))
-    .map(([other, left]) => {
-      const debitMinor = sumOf(left.flatMap(({ lines }) => lines.map(debitOf)))
-      const documents = left.slice(0, DOCUMENTS_TOLD_MAX).map(({ document }) => document)
-      const more = left.length - documents.length
-      return `${left.length} ${left.length === 1 ? 'entry is' : 'entries are'} not in the FEC file${entity === null ? '' : ` of ${entity}`}, because ${left.length === 1 ? 'it is' : 'they are'} in ${other} and the file is in ${currency}: ${money(debitMinor, other)} debit and as much credit (${documents.join(', ')}${more > 0 ? ` and ${more} more` : ''}). Post ${left.length === 1 ? 'it' : 'them'} by hand at the rate of ${left.length === 1 ? 'its' : 'their'} day, with Montantdevise and Idevise; journal.csv has ${left.length === 1 ? 'it' : 'them'}.`
+    .map(([other, { count, debitMinor, documents }]) => {
+      const more = count - documents.length
+      const isOne = count === 1
+      return `${count} ${isOne ? 'entry is' : 'entries are'} not in the FEC file${entity === null ? '' : ` of ${entity}`}, because ${isOne ? 'it is' : 'they are'} in ${other} and the file is in ${currency}: ${money(debitMinor, other)} debit and as much credit (${documents.join(', ')}${more > 0 ? ` and ${more} more` : ''}). Post ${isOne ? 'it' : 'them'} by hand at the rate of ${isOne ? 'its' : 'their'} day, with Montantdevise and Idevise; journal.csv has ${isOne ? 'it' : 'them'}.`
     })
 }
 

@@ -1,5 +1,5 @@
 import type { JournalEntry, JournalLine } from '../src/domain/journal.ts'
-import { amountCell, type Column, type CsvDialect, csvText, textCell } from './csv.ts'
+import { amountCell, type Column, csvPieces, type CsvDialect, textCell } from './csv.ts'
 
 interface PostedLine {
   readonly entry: JournalEntry
@@ -43,10 +43,14 @@ export function creditOf({ debitMinor }: JournalLine): bigint {
  * names them, behind all others.
  */
 export function journalCsv(
-  entries: readonly JournalEntry[],
+  entries: Iterable<JournalEntry>,
   entities: readonly string[],
   dialect: CsvDialect,
-): string {
-  const posted = entries.flatMap((entry) => entry.lines.map((line) => ({ entry, line })))
-  return csvText(entities.length > 1 ? [...COLUMNS, ENTITY] : COLUMNS, posted, dialect)
+): Iterable<string> {
+  const columns = entities.length > 1 ? [...COLUMNS, ENTITY] : COLUMNS
+  return { [Symbol.iterator]: () => csvPieces(columns, postedLines(entries), dialect) }
+}
+
+function* postedLines(entries: Iterable<JournalEntry>): Generator<PostedLine> {
+  for (const entry of entries) for (const line of entry.lines) yield { entry, line }
 }

@@ -5,7 +5,7 @@ import type { DiscrepancyRow } from '../src/domain/reconciliation.ts'
 import type { CsvDialect } from './csv.ts'
 import { discrepanciesCsv } from './discrepancies.ts'
 import { jsonText } from './summary-json.ts'
-import { writeBeside, type WrittenReports } from './write.ts'
+import { digestOfFile, writeBeside, type WrittenReports } from './write.ts'
 
 /** A file of a report that somebody signed, to the byte. */
 interface SignedFile {
@@ -22,6 +22,25 @@ interface Manifest {
   readonly files: readonly { readonly name: string; readonly sha256: string }[]
 }
 
+/**
+ * Why what stands in a period's folder is not the report that was written, in words; null: it is. Its
+ * files are not held, however long they are.
+ * @param manifestSha256 of the report that was written.
+ */
+export async function whyNotWritten(dir: string, manifestSha256: string): Promise<string | null> {
+  const listed = await readManifest(dir, manifestSha256)
+  if ('problem' in listed) return listed.problem
+  for (const file of listed.files) {
+    const found = await digestOfFile(join(dir, file.name))
+    if (found?.sha256 !== file.sha256) return whatHappened(join(dir, file.name), found === null)
+  }
+  return null
+}
+
+function whatHappened(path: string, isGone: boolean): string {
+  return `${path} ${isGone ? 'is gone' : 'was changed'} since the report was written`
+}
+
 /** Why a folder does not hold the report that was written last, in words. */
 export type Unsignable = { readonly problem: string }
 
@@ -33,21 +52,29 @@ export async function readReportToSign(
   dir: string,
   manifestSha256: string,
 ): Promise<readonly SignedFile[] | Unsignable> {
+  const listed = await readManifest(dir, manifestSha256)
+  if ('problem' in listed) return listed
+  const files: SignedFile[] = [{ name: MANIFEST, sha256: manifestSha256, content: listed.text }]
+  for (const { name, sha256: expected } of listed.files) {
+    const content = await readIfThere(join(dir, name))
+    if (content === null || sha256(content) !== expected) {
+      return { problem: whatHappened(join(dir, name), content === null) }
+    }
+    files.push({ name, sha256: expected, content })
+  }
+  return files
+}
+
+async function readManifest(
+  dir: string,
+  manifestSha256: string,
+): Promise<(Manifest & { readonly text: string }) | Unsignable> {
   const text = await readIfThere(join(dir, MANIFEST))
   if (text === null) return { problem: `there is no ${MANIFEST} in ${dir}` }
   if (sha256(text) !== manifestSha256) {
     return { problem: `${join(dir, MANIFEST)} is not the one of the report that was written last` }
   }
-  const files: SignedFile[] = [{ name: MANIFEST, sha256: manifestSha256, content: text }]
-  for (const { name, sha256: expected } of parseManifest(text).files) {
-    const content = await readIfThere(join(dir, name))
-    if (content === null || sha256(content) !== expected) {
-      const what = content === null ? 'is gone' : 'was changed'
-      return { problem: `${join(dir, name)} ${what} since the report was written` }
-    }
-    files.push({ name, sha256: expected, content })
-  }
-  return files
+  return { ...parseManifest(text), text }
 }
 
 export interface WriteSignedInput {

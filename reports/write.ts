@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
@@ -17,6 +18,7 @@ import { reportHtml } from './report-html/page.ts'
 import { settlementsCsv } from './settlements.ts'
 import { summaryCsv } from './summary.ts'
 import { factsOfSummaryJson, jsonText, type ReportRun, summaryJson } from './summary-json.ts'
+import { piecesOf, type ReportText } from './text.ts'
 
 export interface WriteReportsInput {
   readonly reconciliation: Reconciliation
@@ -31,15 +33,21 @@ export interface WriteReportsInput {
   readonly history?: readonly MetricsOfPeriod[]
   /** SHA-256 (hex) of the manifest written last for the same set of entities; null: none yet. */
   readonly previousManifestSha256: string | null
-  /** Looks at the files before any of them is written, and throws if they must not be. */
-  readonly examine?: (texts: ReadonlyMap<string, string>) => void
+  /** Looks at the files before any of them has its name, and throws if they must not have it. */
+  readonly examine?: (texts: ReadonlyMap<string, ReadableText>) => Promise<void>
 }
 
-interface WrittenFile {
-  readonly name: string
+/** A file's text: as it was made, or as it is read from the disk. */
+export type ReadableText = ReportText | AsyncIterable<string>
+
+interface Digest {
   /** Lower-case hex. */
   readonly sha256: string
   readonly bytes: number
+}
+
+interface WrittenFile extends Digest {
+  readonly name: string
 }
 
 export interface WrittenReports {
@@ -65,29 +73,67 @@ const SUMMARY_JSON = 'summary.json'
 export async function writeReports(input: WriteReportsInput): Promise<WrittenReports> {
   const { reconciliation, run } = input
   const dir = join(input.dir, reconciliation.period.label)
-  const texts = reportTexts(input)
-  input.examine?.(texts)
-  const describe = (files: readonly WrittenFile[], previous: string | null): string =>
-    jsonText({
-      period: reconciliation.period.label,
-      as_of: reconciliation.asOf,
-      entities: run.entities,
-      files,
-      previous_manifest_sha256: previous,
-    })
+  await makeFolder(dir)
+  try {
+    const made = await readyFiles(dir, reportTexts(input))
+    await input.examine?.(new Map(made.map((file) => [file.name, readable(file)])))
+    const describe = (files: readonly WrittenFile[], previous: string | null): string =>
+      jsonText({
+        period: reconciliation.period.label,
+        as_of: reconciliation.asOf,
+        entities: run.entities,
+        files,
+        previous_manifest_sha256: previous,
+      })
 
-  const standing = await readStanding(dir, texts)
-  if (standing !== null) {
-    const { files, manifest } = standing
-    if (manifest === describe(files, previousIn(manifest))) {
-      return { dir, files, manifestSha256: sha256(manifest), changed: false }
+    const standing = await readStanding(dir, made)
+    if (standing !== null) {
+      const { files, manifest } = standing
+      if (manifest === describe(files, previousIn(manifest))) {
+        return { dir, files, manifestSha256: digestOf([manifest]).sha256, changed: false }
+      }
     }
-  }
 
-  const files = [...texts].map(([name, text]) => describeFile(name, text))
-  const manifest = describe(files, input.previousManifestSha256)
-  await writeAll(dir, [...texts, [MANIFEST, manifest]])
-  return { dir, files, manifestSha256: sha256(manifest), changed: true }
+    const files = made.map(describeFile)
+    const manifest = describe(files, input.previousManifestSha256)
+    await putInPlace(dir, [...made, { name: MANIFEST, text: manifest }])
+    return { dir, files, manifestSha256: digestOf([manifest]).sha256, changed: true }
+  } finally {
+    await sweep(dir)
+  }
+}
+
+/** A file of a report: its text, or one too long to be held and where it lies on the disk by now. */
+type ReadyFile =
+  | { readonly name: string; readonly text: string }
+  | { readonly name: string; readonly digest: Digest; readonly path: string }
+
+/** Texts in pieces are written under temporary names, unless the same stands in the folder already. */
+async function readyFiles(
+  dir: string,
+  texts: ReadonlyMap<string, ReportText>,
+): Promise<ReadyFile[]> {
+  const ready: ReadyFile[] = []
+  for (const [name, text] of texts) {
+    ready.push(typeof text === 'string' ? { name, text } : await readyLong(dir, name, text))
+  }
+  return ready
+}
+
+async function readyLong(dir: string, name: string, text: Iterable<string>): Promise<ReadyFile> {
+  const path = join(dir, name)
+  const standing = await digestOfFile(path)
+  if (standing !== null && standing.sha256 === digestOf(text).sha256) {
+    return { name, digest: standing, path }
+  }
+  const temporary = temporaryPath(dir, name)
+  return { name, digest: await writeThrough(temporary, text), path: temporary }
+}
+
+function readable(file: ReadyFile): ReadableText {
+  if ('text' in file) return file.text
+  const { path } = file
+  return { [Symbol.asyncIterator]: () => createReadStream(path, 'utf8')[Symbol.asyncIterator]() }
 }
 
 /** The files of a period, but for the manifest: text by name. */
@@ -101,8 +147,8 @@ export function reportTexts({
 }: Pick<
   WriteReportsInput,
   'reconciliation' | 'journal' | 'dialect' | 'run' | 'lastMails' | 'history'
->): Map<string, string> {
-  return new Map([
+>): Map<string, ReportText> {
+  return new Map<string, ReportText>([
     ['discrepancies.csv', discrepanciesCsv(reconciliation.discrepancies, dialect)],
     ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
     ['refunds.csv', refundsCsv(reconciliation.refunds, dialect)],
@@ -121,24 +167,34 @@ export function reportTexts({
  */
 export async function writeBeside(
   dir: string,
-  files: readonly { readonly name: string; readonly text: string }[],
+  files: readonly { readonly name: string; readonly text: ReportText }[],
 ): Promise<void> {
-  await writeAll(
-    dir,
-    files.map(({ name, text }) => [name, text]),
-  )
+  await makeFolder(dir)
+  try {
+    const ready = await readyFiles(dir, new Map(files.map(({ name, text }) => [name, text])))
+    await putInPlace(dir, ready)
+  } finally {
+    await sweep(dir)
+  }
 }
 
-/** What stands in the folder, if it says the same as the texts; null if anything differs. */
+/** What stands in the folder, if it says the same as what was made; null if anything differs. */
 async function readStanding(
   dir: string,
-  texts: ReadonlyMap<string, string>,
+  made: readonly ReadyFile[],
 ): Promise<{ files: WrittenFile[]; manifest: string } | null> {
   const files: WrittenFile[] = []
-  for (const [name, text] of texts) {
-    const found = await readIfThere(join(dir, name))
-    if (found === null || !saysTheSame(name, found, text)) return null
-    files.push(describeFile(name, found))
+  for (const file of made) {
+    const { name } = file
+    const path = join(dir, name)
+    if (!('text' in file)) {
+      if (file.path !== path) return null
+      files.push(describeFile(file))
+      continue
+    }
+    const found = await readIfThere(path)
+    if (found === null || !saysTheSame(name, found, file.text)) return null
+    files.push(describeFile({ name, text: found }))
   }
   const manifest = await readIfThere(join(dir, MANIFEST))
   return manifest === null ? null : { files, manifest }
@@ -165,45 +221,102 @@ function previousIn(manifest: string): string | null {
   return /^ {2}"previous_manifest_sha256": "([0-9a-f]{64})"$/m.exec(manifest)?.[1] ?? null
 }
 
-function describeFile(name: string, text: string): WrittenFile {
-  return { name, sha256: sha256(text), bytes: Buffer.byteLength(text) }
+function describeFile(file: ReadyFile): WrittenFile {
+  const { name } = file
+  const { sha256, bytes } = 'text' in file ? digestOf([file.text]) : file.digest
+  return { name, sha256, bytes }
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+function digestOf(text: Iterable<string>): Digest {
+  const counted = counting()
+  for (const piece of text) counted.add(piece)
+  return counted.digest()
+}
+
+const READ_BYTES = 64 * 1024
+
+/** Of a file of any length; null where there is none. */
+export async function digestOfFile(path: string): Promise<Digest | null> {
+  const counted = counting()
+  try {
+    const file = await open(path)
+    try {
+      const buffer = Buffer.allocUnsafe(READ_BYTES)
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, 0, READ_BYTES)
+        if (bytesRead === 0) return counted.digest()
+        counted.add(buffer.subarray(0, bytesRead))
+      }
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+function counting() {
+  const hash = createHash('sha256')
+  let bytes = 0
+  return {
+    add: (piece: string | Uint8Array): void => {
+      hash.update(piece)
+      bytes += Buffer.byteLength(piece)
+    },
+    digest: (): Digest => ({ sha256: hash.digest('hex'), bytes }),
+  }
 }
 
 const TEMPORARY = /^\.[\w-]+\.(csv|html|json|txt)\.[0-9a-f-]{36}\.tmp$/
 
-/** All files under temporary names first, then renamed in order, so that little can fail between. */
-async function writeAll(dir: string, texts: readonly (readonly [string, string])[]): Promise<void> {
-  await makeFolder(dir)
-  const temporary = texts.map(([name]) => join(dir, `.${name}.${randomUUID()}.tmp`))
-  try {
-    for (const [index, [, text]] of texts.entries()) {
-      await writeThrough(temporary[index] ?? '', text)
-    }
-    for (const [index, [name]] of texts.entries()) {
-      await rename(temporary[index] ?? '', join(dir, name))
-    }
-    await syncFolder(dir)
-  } finally {
-    // Leftovers are this write's own if it failed, or those of a run that was killed: only one run
-    // at a time holds the lock under which reports are written.
-    for (const name of await readdir(dir)) {
-      if (TEMPORARY.test(name)) await rm(join(dir, name), { force: true })
-    }
-  }
+function temporaryPath(dir: string, name: string): string {
+  return join(dir, `.${name}.${randomUUID()}.tmp`)
 }
 
-async function writeThrough(path: string, text: string): Promise<void> {
+/** All files under temporary names first, then renamed in order, so that little can fail between. */
+async function putInPlace(dir: string, files: readonly ReadyFile[]): Promise<void> {
+  const renames: (readonly [from: string, to: string])[] = []
+  for (const file of files) {
+    const path = join(dir, file.name)
+    if (!('text' in file)) {
+      if (file.path !== path) renames.push([file.path, path])
+      continue
+    }
+    const temporary = temporaryPath(dir, file.name)
+    await writeThrough(temporary, file.text)
+    renames.push([temporary, path])
+  }
+  for (const [from, to] of renames) await rename(from, to)
+  await syncFolder(dir)
+}
+
+/**
+ * Removes what has a temporary name: leftovers are a write's own if it failed, or those of a run that
+ * was killed, because only one run at a time holds the lock under which reports are written. A folder
+ * in which nothing was to be written goes too.
+ */
+async function sweep(dir: string): Promise<void> {
+  const names = await readdir(dir)
+  for (const name of names) {
+    if (TEMPORARY.test(name)) await rm(join(dir, name), { force: true })
+  }
+  if (names.every((name) => TEMPORARY.test(name))) await rmdir(dir)
+}
+
+async function writeThrough(path: string, text: ReportText): Promise<Digest> {
+  const counted = counting()
   const file = await open(path, 'wx')
   try {
-    await file.writeFile(text)
+    for (const piece of piecesOf(text)) {
+      counted.add(piece)
+      await file.writeFile(piece)
+    }
     await file.sync()
   } finally {
     await file.close()
   }
+  return counted.digest()
 }
 
 /** Makes the renames last; Windows does it on its own and has no such call. */

@@ -1,4 +1,3 @@
-import { movementOf } from '../../src/domain/journal.ts'
 import { sumOf } from '../../src/domain/money.ts'
 import type { SummaryLine } from '../../src/domain/reconciliation.ts'
 import type { Block, Page } from './context.ts'
@@ -92,12 +91,10 @@ function journalCheck({ journal }: Page, block: Block): Html {
     ({ entity, isBooked: booked }) => entity === block.entity && booked,
   )
   if (!isBooked) return markup`<p class="warn">– There is no journal, see above.</p>`
-  const bookedMinor = movementOf(
-    journal.entries,
-    journal.accounts.provider,
-    block.entity,
-    block.currency,
+  const moved = journal.moved.find(
+    ({ entity, currency }) => entity === block.entity && currency === block.currency,
   )
+  const bookedMinor = moved?.debitMinor ?? 0n
   const movedMinor = amountAt(block, 'closing_balance') - amountAt(block, 'opening_balance')
   return markup`${check(
     bookedMinor === movedMinor,

@@ -10,6 +10,18 @@ export function groupBy<T, K>(values: Iterable<T>, keyOf: (value: T) => K): Map<
   return groups
 }
 
+/** The values in their order, `size` of them at a time. */
+export function* inPieces<T>(values: Iterable<T>, size: number): Generator<readonly T[]> {
+  let piece: T[] = []
+  for (const value of values) {
+    piece.push(value)
+    if (piece.length < size) continue
+    yield piece
+    piece = []
+  }
+  if (piece.length > 0) yield piece
+}
+
 /**
  * The place of the first item from which on all hold, `items.length` if none does: found in as many
  * looks as the number of items has binary digits.

@@ -66,8 +66,12 @@ export interface JournalRow {
 
 export interface EntityJournalFacts {
   readonly entity: string
-  /** Rows created in the period, and rows that a payout of the period took; null: too many to book one by one. */
-  readonly rows: readonly JournalRow[] | null
+  /**
+   * Rows created in the period, and rows that a payout of the period took, each part in the order of
+   * creation and then id. They are read several times, and may be too many to be held. Null: too many
+   * to book one by one.
+   */
+  readonly rows: Iterable<JournalRow> | null
   readonly vatRatePercent: string
   /** What the settings say, and the setting's name; null: nothing. */
   readonly feeVat: { readonly basis: FeeVat; readonly setting: string } | null
@@ -94,6 +98,13 @@ export interface JournalEntry {
   readonly lines: readonly JournalLine[]
 }
 
+/** The sum that an account moves by: positive when it is debited more. */
+interface Moved {
+  readonly entity: string
+  readonly currency: Currency
+  readonly debitMinor: bigint
+}
+
 /** What is known of the VAT in an entity's fees. */
 interface EntityVat {
   readonly entity: string
@@ -107,8 +118,10 @@ interface EntityVat {
 
 export interface Journal {
   readonly accounts: JournalAccounts
-  /** By entity, day, ledger before bank, id. */
-  readonly entries: readonly JournalEntry[]
+  /** By entity, day, ledger before bank, creation and id. Made anew each time they are gone through. */
+  readonly entries: Iterable<JournalEntry>
+  /** What the entries move the provider's account by, by entity and currency. */
+  readonly moved: readonly Moved[]
   readonly vat: readonly EntityVat[]
   /** What is not in it and why, each as a sentence. */
   readonly notes: readonly string[]
@@ -123,55 +136,117 @@ export function journalOf(
   lines: readonly BookedLine[],
   scheme: JournalScheme,
 ): Journal {
-  const entries: JournalEntry[] = []
+  const books: (() => Iterable<JournalEntry>)[] = []
   const vats: EntityVat[] = []
   const notes: string[] = []
   for (const account of given.toSorted((a, b) => compareText(a.entity, b.entity))) {
-    const { entity, rows } = account
-    const vat = rows === null ? TOO_MANY : feeVatOf(account, rows)
-    if (rows === null || vat.note !== null) {
+    const { entity, rows, vatRatePercent } = account
+    const tally = rows === null ? null : tallyVat(facts, entity, rows, vatRatePercent)
+    const vat = tally === null ? TOO_MANY : feeVatOf(account, tally)
+    if (rows === null || tally === null || vat.note !== null) {
       notes.push(`There are no entries for ${entity} in journal.csv: ${vat.note ?? ''}`)
       vats.push({ entity, basis: null, isBooked: false, inPaidFees: [] })
       continue
     }
+    const isIncluded = vat.basis === 'included'
     const vatOf = (item: JournalRow): bigint =>
-      vat.basis === 'included' ? vatContained(item, account.vatRatePercent) : 0n
+      isIncluded ? vatContained(item, vatRatePercent) : 0n
     vats.push({
       entity,
       basis: vat.basis,
       isBooked: true,
-      inPaidFees: vatInPaidFees(facts, entity, rows, vatOf),
+      inPaidFees: [...tally.withinPaidFees].map(([currency, vatMinor]) => ({
+        currency,
+        vatMinor: isIncluded ? vatMinor : 0n,
+      })),
     })
-    // The sort is stable: within a day the ledger's entries stay before the bank's.
-    const own = [
-      ...ledgerEntries(facts, entity, rows, vatOf, scheme),
-      ...bankEntries(facts, entity, lines, scheme),
-    ].toSorted((a, b) => compareText(a.day, b.day))
-    for (const entry of own) entries.push(entry)
+    const ofBank = bankEntries(facts, entity, lines, scheme).toSorted((a, b) =>
+      compareText(a.day, b.day),
+    )
+    books.push(() => inDayOrder(ledgerEntries(facts, entity, rows, vatOf, scheme), ofBank))
+  }
+  const entries: Iterable<JournalEntry> = {
+    *[Symbol.iterator]() {
+      for (const book of books) yield* book()
+    },
   }
   return {
     accounts: scheme.accounts,
     entries,
     vat: vats,
     notes,
-    controlFaults: checkJournal(facts, entries, vats, scheme),
+    ...checkJournal(facts, entries, vats, scheme),
   }
 }
 
-/** The sum that an account moves by: positive when it was debited more. */
-export function movementOf(
-  entries: readonly JournalEntry[],
-  account: string,
+/** The part of a journal that is about some entities. */
+export function journalAbout(journal: Journal, names: readonly string[]): Journal {
+  const isTheirs = ({ entity }: { readonly entity: string }): boolean => names.includes(entity)
+  return {
+    ...journal,
+    entries: {
+      *[Symbol.iterator]() {
+        for (const entry of journal.entries) if (isTheirs(entry)) yield entry
+      },
+    },
+    moved: journal.moved.filter(isTheirs),
+    vat: journal.vat.filter(isTheirs),
+  }
+}
+
+/** Within a day the ledger's entries stand before the bank's. */
+function* inDayOrder(
+  ofLedger: Iterable<JournalEntry>,
+  ofBank: readonly JournalEntry[],
+): Generator<JournalEntry> {
+  let at = 0
+  for (const entry of ofLedger) {
+    for (let next = ofBank[at]; next !== undefined && next.day < entry.day; next = ofBank[at]) {
+      yield next
+      at += 1
+    }
+    yield entry
+  }
+  yield* ofBank.slice(at)
+}
+
+/** What the rows say of the VAT in their fees. */
+interface VatTally {
+  readonly hasFees: boolean
+  /** Lines of the export that fit only one of the two bases, to the cent. */
+  readonly shown: Readonly<Record<FeeVat, number>>
+  /** VAT within the fees of sales that a payout of the period took, if fees contain it. */
+  readonly withinPaidFees: ReadonlyMap<Currency, bigint>
+}
+
+function tallyVat(
+  { entities, period, policy }: Facts,
   entity: string,
-  currency: Currency,
-): bigint {
-  return sumOf(
-    entries
-      .filter((entry) => entry.entity === entity && entry.currency === currency)
-      .flatMap((entry) => entry.lines)
-      .filter((line) => line.account === account)
-      .map(({ debitMinor }) => debitMinor),
+  rows: Iterable<JournalRow>,
+  vatRatePercent: string,
+): VatTally {
+  const { startS, endS } = periodInstants(period, policy.zone)
+  const payouts = entities.find((facts) => facts.entity === entity)?.payouts ?? []
+  const ofPeriod = new Set(
+    payouts
+      .filter(
+        ({ ownRows: [own] }) => own !== undefined && startS <= own.createdS && own.createdS < endS,
+      )
+      .map(({ payoutId }) => payoutId),
   )
+  let hasFees = false
+  const shown = { included: 0, excluded: 0 }
+  const withinPaidFees = new Map<Currency, bigint>()
+  for (const item of rows) {
+    const { row } = item
+    hasFees ||= feeIn(row) !== 0n
+    const basis = shownBasis(item, vatRatePercent)
+    if (basis !== null) shown[basis] += 1
+    if (row.kind !== 'from_transaction' || !ofPeriod.has(row.includedInPayoutId ?? '')) continue
+    const soFarMinor = withinPaidFees.get(row.currency) ?? 0n
+    withinPaidFees.set(row.currency, soFarMinor + vatContained(item, vatRatePercent))
+  }
+  return { hasFees, shown, withinPaidFees }
 }
 
 interface VatAnswer {
@@ -186,13 +261,8 @@ const TOO_MANY: VatAnswer = {
 }
 
 /** The basis that settings and export agree on, or why there is none. */
-function feeVatOf(
-  { entity, vatRatePercent, feeVat }: EntityJournalFacts,
-  rows: readonly JournalRow[],
-): VatAnswer {
-  if (rows.every((item) => feeIn(item.row) === 0n))
-    return { basis: feeVat?.basis ?? null, note: null }
-  const shown = shownBasis(rows, vatRatePercent)
+function feeVatOf({ entity, feeVat }: EntityJournalFacts, { hasFees, shown }: VatTally): VatAnswer {
+  if (!hasFees) return { basis: feeVat?.basis ?? null, note: null }
   if (feeVat !== null) {
     const other = feeVat.basis === 'included' ? 'excluded' : 'included'
     if (shown.included + shown.excluded === 0 || shown[feeVat.basis] > 0) {
@@ -215,17 +285,14 @@ function feeVatOf(
   }
 }
 
-/** How many lines of the export fit only one of the two bases, to the cent. */
-function shownBasis(rows: readonly JournalRow[], vatRatePercent: string): Record<FeeVat, number> {
-  const shown = { included: 0, excluded: 0 }
-  for (const { row, exportVatMinor } of rows) {
-    const feeMinor = absolute(row.feeMinor)
-    if (exportVatMinor === null || exportVatMinor === 0n || feeMinor === 0n) continue
-    const included = isNear(exportVatMinor, vatWithin(feeMinor, vatRatePercent))
-    const excluded = isNear(exportVatMinor, vatOnTop(feeMinor, vatRatePercent))
-    if (included !== excluded) shown[included ? 'included' : 'excluded'] += 1
-  }
-  return shown
+/** The only one of the two bases that the export's line fits, to the cent; null: neither or both. */
+function shownBasis({ row, exportVatMinor }: JournalRow, vatRatePercent: string): FeeVat | null {
+  const feeMinor = absolute(row.feeMinor)
+  if (exportVatMinor === null || exportVatMinor === 0n || feeMinor === 0n) return null
+  const included = isNear(exportVatMinor, vatWithin(feeMinor, vatRatePercent))
+  const excluded = isNear(exportVatMinor, vatOnTop(feeMinor, vatRatePercent))
+  if (included === excluded) return null
+  return included ? 'included' : 'excluded'
 }
 
 /** Whether an amount of the export is what was expected, but for its sign and a cent of rounding. */
@@ -265,58 +332,39 @@ function vatContained({ row, exportVatMinor }: JournalRow, vatRatePercent: strin
   return feeMinor < 0n ? -absolute(exportVatMinor) : absolute(exportVatMinor)
 }
 
-function vatInPaidFees(
-  { entities, period, policy }: Facts,
-  entity: string,
-  rows: readonly JournalRow[],
-  vatOf: (item: JournalRow) => bigint,
-): EntityVat['inPaidFees'] {
-  const { startS, endS } = periodInstants(period, policy.zone)
-  const payouts = entities.find((facts) => facts.entity === entity)?.payouts ?? []
-  const ofPeriod = new Set(
-    payouts
-      .filter(
-        ({ ownRows: [own] }) => own !== undefined && startS <= own.createdS && own.createdS < endS,
-      )
-      .map(({ payoutId }) => payoutId),
-  )
-  const sales = rows.filter(
-    ({ row }) => row.kind === 'from_transaction' && ofPeriod.has(row.includedInPayoutId ?? ''),
-  )
-  return [...groupBy(sales, ({ row }) => row.currency)].map(([currency, items]) => ({
-    currency,
-    vatMinor: sumOf(items.map(vatOf)),
-  }))
-}
-
-function ledgerEntries(
+function* ledgerEntries(
   { period, policy }: Facts,
   entity: string,
-  rows: readonly JournalRow[],
+  rows: Iterable<JournalRow>,
   vatOf: (item: JournalRow) => bigint,
   { accounts, codes }: JournalScheme,
-): JournalEntry[] {
+): Generator<JournalEntry> {
   const { startS, endS } = periodInstants(period, policy.zone)
-  return rows
-    .filter(({ row }) => startS <= row.createdS && row.createdS < endS)
-    .toSorted((a, b) => a.row.createdS - b.row.createdS || compareText(a.row.id, b.row.id))
-    .flatMap((item): JournalEntry[] => {
-      const { row } = item
-      const { document, what } = paperOf(row)
-      const lines = rowLines(row, vatOf(item), accounts, `Alma ${what} ${ascii(document)}`)
-      if (lines.length === 0) return []
-      return [
-        {
-          entity,
-          day: dayOfInstant(row.createdS, policy.zone),
-          journal: codes.ledger,
-          currency: row.currency,
-          document,
-          balanceTransactionId: row.id,
-          lines,
-        },
-      ]
-    })
+  let last: BalanceTransaction | null = null
+  for (const item of rows) {
+    const { row } = item
+    if (row.createdS < startS || row.createdS >= endS) continue
+    if (last !== null && compareByCreation(last, row) >= 0) {
+      throw new Error(`row ${row.id} of ${entity} comes after ${last.id}, which is no older`)
+    }
+    last = row
+    const { document, what } = paperOf(row)
+    const lines = rowLines(row, vatOf(item), accounts, `Alma ${what} ${ascii(document)}`)
+    if (lines.length === 0) continue
+    yield {
+      entity,
+      day: dayOfInstant(row.createdS, policy.zone),
+      journal: codes.ledger,
+      currency: row.currency,
+      document,
+      balanceTransactionId: row.id,
+      lines,
+    }
+  }
+}
+
+function compareByCreation(a: BalanceTransaction, b: BalanceTransaction): number {
+  return a.createdS - b.createdS || compareText(a.id, b.id)
 }
 
 /** The paper that a row stands for, and what the row is called in the books. */
@@ -430,26 +478,38 @@ function ascii(text: string): string {
 /** Each entry balances, and the provider's account moves as the ledger does. */
 function checkJournal(
   facts: Facts,
-  entries: readonly JournalEntry[],
+  entries: Iterable<JournalEntry>,
   vat: readonly EntityVat[],
   { accounts }: JournalScheme,
-): string[] {
-  const faults = entries
-    .filter(({ lines }) => sumOf(lines.map(({ debitMinor }) => debitMinor)) !== 0n)
-    .map(({ entity, document }) => `${entity}: the journal entry of ${document} does not balance`)
+): Pick<Journal, 'moved' | 'controlFaults'> {
+  const controlFaults: string[] = []
+  const movedOf = new Map<string, Map<Currency, bigint>>()
+  for (const { entity, currency, document, lines } of entries) {
+    if (sumOf(lines.map(({ debitMinor }) => debitMinor)) !== 0n) {
+      controlFaults.push(`${entity}: the journal entry of ${document} does not balance`)
+    }
+    const own = movedOf.get(entity) ?? new Map<Currency, bigint>()
+    movedOf.set(entity, own)
+    for (const { account, debitMinor } of lines) {
+      if (account === accounts.provider) own.set(currency, (own.get(currency) ?? 0n) + debitMinor)
+    }
+  }
   const booked = new Set(vat.filter(({ isBooked }) => isBooked).map(({ entity }) => entity))
   for (const { entity, movements } of facts.entities) {
     if (!booked.has(entity)) continue
     const moved = movements.filter(({ when }) => when === 'period')
     for (const [currency, ofCurrency] of groupBy(moved, (movement) => movement.currency)) {
       const ledgerMinor = sumOf(ofCurrency.map(({ netMinor }) => netMinor))
-      const bookedMinor = movementOf(entries, accounts.provider, entity, currency)
+      const bookedMinor = movedOf.get(entity)?.get(currency) ?? 0n
       if (ledgerMinor !== bookedMinor) {
-        faults.push(
+        controlFaults.push(
           `${entity}: the journal moves account ${accounts.provider} by ${money(bookedMinor, currency)}, but the ledger moved by ${money(ledgerMinor, currency)}`,
         )
       }
     }
   }
-  return faults
+  const moved = [...movedOf].flatMap(([entity, own]) =>
+    [...own].map(([currency, debitMinor]) => ({ entity, currency, debitMinor })),
+  )
+  return { moved, controlFaults }
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { createTransport } from 'nodemailer'
 import { UnavailableFault } from '../errors.ts'
 
@@ -12,7 +13,8 @@ export interface MailMessage {
   readonly html: string
   readonly attachments: readonly {
     readonly name: string
-    readonly content: string
+    /** Whole, or in pieces where it may be too long to be held. */
+    readonly content: string | Iterable<string>
     readonly type: string
   }[]
 }
@@ -47,7 +49,7 @@ export async function sendMail(smtpUrl: string, message: MailMessage): Promise<v
       html: message.html,
       attachments: message.attachments.map(({ name, content, type }) => ({
         filename: name,
-        content,
+        content: typeof content === 'string' ? content : Readable.from(content),
         contentType: type,
       })),
     })

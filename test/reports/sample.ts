@@ -137,6 +137,7 @@ export const journal: Journal = {
       ],
     },
   ],
+  moved: [{ entity: 'default', currency: 'EUR', debitMinor: -250000n }],
   vat: [{ entity: 'default', basis: null, isBooked: true, inPaidFees: [] }],
   notes: [],
   controlFaults: [],

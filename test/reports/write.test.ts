@@ -214,3 +214,44 @@ test('a folder that cannot be made is an error with its path, and nothing is lef
   await expect(write()).rejects.toMatchObject({ code: expect.stringMatching(/EEXIST|ENOTDIR/) })
   expect(await readdir(dir)).toEqual(['2024-W12'])
 })
+
+describe('a report that is refused', () => {
+  const refuse = (): Promise<void> => Promise.reject(new Error('it does not tie'))
+
+  test('leaves nothing, not even a folder', async () => {
+    await expect(write({ examine: refuse })).rejects.toThrow('it does not tie')
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  test('leaves the one before it as it was, to the file', async () => {
+    await write()
+    const before = await snapshot()
+    const changes = { reconciliation: { ...reconciliation, refunds: [] }, dialect: 'fr' } as const
+    await expect(write({ ...changes, examine: refuse })).rejects.toThrow('it does not tie')
+    expect(await snapshot()).toEqual(before)
+  })
+
+  test('was looked at as its files lie on the disk, a long one too', async () => {
+    for (const entries of [journal.entries, [], journal.entries]) {
+      let posted = ''
+      await write({
+        journal: { ...journal, entries },
+        examine: async (texts) => {
+          const text = texts.get('journal.csv')
+          if (text === undefined || typeof text === 'string') throw new Error('it comes in pieces')
+          for await (const piece of text) posted += piece
+        },
+      })
+      expect(posted).toBe(await readFile(week('journal.csv'), 'utf8'))
+    }
+  })
+})
+
+test('a journal that stands in the folder already is not written again', async () => {
+  await write()
+  const before = await snapshot()
+  await write({ reconciliation: { ...reconciliation, refunds: [] } })
+  const after = await snapshot()
+  expect(after['journal.csv']).toBe(before['journal.csv'])
+  expect(after['refunds.csv']).not.toBe(before['refunds.csv'])
+})

@@ -1,0 +1,86 @@
+/** Values that are too many to hold, kept in a file without a name and read as often as one likes. */
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { deserialize, serialize } from 'node:v8'
+
+export interface Spool<T> {
+  /** In the order in which they came; a piece of them in memory at a time. Not after `close`. */
+  readonly values: Iterable<T>
+  close(): void
+}
+
+/** Where a piece stands in the file. */
+interface Piece {
+  readonly position: number
+  readonly bytes: number
+}
+
+/**
+ * @param max of values; if there are more, nothing is kept and the answer is null.
+ * @throws the file system's own error (with `code` and `path`) if the temporary folder cannot be written.
+ */
+export async function spool<T>(
+  pieces: AsyncIterable<readonly T[]>,
+  max: number,
+): Promise<Spool<T> | null> {
+  const file = await openNameless()
+  const index: Piece[] = []
+  let count = 0
+  let end = 0
+  try {
+    for await (const values of pieces) {
+      count += values.length
+      if (count > max) break
+      const bytes = serialize(values)
+      writeWhole(file, bytes, end)
+      index.push({ position: end, bytes: bytes.length })
+      end += bytes.length
+    }
+  } catch (error) {
+    closeSync(file)
+    throw error
+  }
+  if (count > max) {
+    closeSync(file)
+    return null
+  }
+  return {
+    values: {
+      *[Symbol.iterator]() {
+        for (const piece of index) {
+          const values: readonly T[] = deserialize(readPiece(file, piece))
+          yield* values
+        }
+      },
+    },
+    close: () => closeSync(file),
+  }
+}
+
+/** A file that is gone as soon as it is closed, however the process ends. */
+async function openNameless(): Promise<number> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'alma-reconcile-'))
+  try {
+    return openSync(path.join(folder, 'spool'), 'wx+', 0o600)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function writeWhole(file: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done, bytes.length - done, position + done)
+  }
+}
+
+function readPiece(file: number, { position, bytes }: Piece): Uint8Array {
+  const buffer = Buffer.allocUnsafe(bytes)
+  for (let done = 0; done < bytes;) {
+    const read = readSync(file, buffer, done, bytes - done, position + done)
+    if (read === 0) throw new Error('the temporary file is shorter than what was written to it')
+    done += read
+  }
+  return buffer
+}

@@ -1,0 +1,9 @@
+/**
+ * The text of a file: whole, or in pieces that are made anew each time they are gone through, where
+ * it may be too long to be held.
+ */
+export type ReportText = string | Iterable<string>
+
+export function piecesOf(text: ReportText): Iterable<string> {
+  return typeof text === 'string' ? [text] : text
+}

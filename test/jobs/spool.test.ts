@@ -1,0 +1,90 @@
+/** Values in a file without a name. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { spool } from '../../jobs/spool.ts'
+
+let folder = ''
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'alma-spool-'))
+  vi.stubEnv('TMPDIR', folder)
+})
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true })
+})
+
+interface Value {
+  readonly id: string
+  readonly minor: bigint | null
+}
+
+async function* piecesOf(...sizes: readonly number[]): AsyncGenerator<readonly Value[]> {
+  let made = 0
+  for (const size of sizes) {
+    await Promise.resolve()
+    yield Array.from({ length: size }, () => {
+      made += 1
+      return { id: `été ${made}`, minor: made % 3 === 0 ? null : BigInt(made) * 10n ** 18n }
+    })
+  }
+}
+
+async function all(...sizes: readonly number[]): Promise<Value[]> {
+  const values: Value[] = []
+  for await (const piece of piecesOf(...sizes)) values.push(...piece)
+  return values
+}
+
+test('are read as they came, as often as one likes, also by two readers in turn', async () => {
+  const kept = await spool(piecesOf(3, 0, 500, 1), 504)
+  if (kept === null) throw new Error('they are not too many')
+  try {
+    const expected = await all(3, 0, 500, 1)
+    expect([...kept.values]).toEqual(expected)
+    const [one, other] = [kept.values[Symbol.iterator](), kept.values[Symbol.iterator]()]
+    for (const value of expected) {
+      expect([one.next().value, other.next().value]).toEqual([value, value])
+    }
+    expect([one.next().done, other.next().done]).toEqual([true, true])
+    for (const value of kept.values) {
+      expect(value).toEqual(expected[0])
+      break
+    }
+    expect(await readdir(folder)).toEqual([])
+  } finally {
+    kept.close()
+  }
+  expect(() => [...kept.values]).toThrow()
+})
+
+test('more than one wants are not read to their end', async () => {
+  let asked = 0
+  async function* endless(): AsyncGenerator<readonly Value[]> {
+    for (;;) {
+      asked += 1
+      yield* piecesOf(10)
+    }
+  }
+  expect(await spool(endless(), 25)).toBeNull()
+  expect(asked).toBe(3)
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a source that fails leaves no file', async () => {
+  async function* broken(): AsyncGenerator<readonly Value[]> {
+    yield* piecesOf(2)
+    throw new Error('the line is dead')
+  }
+  await expect(spool(broken(), 100)).rejects.toThrow('the line is dead')
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a folder that cannot be written is named', async () => {
+  vi.stubEnv('TMPDIR', path.join(folder, 'gone'))
+  await expect(spool(piecesOf(1), 1)).rejects.toMatchObject({
+    code: 'ENOENT',
+    path: expect.stringContaining('gone') as string,
+  })
+})
