@@ -23,7 +23,7 @@ import { type LedgerShape, rowJson } from './generated-ledger.ts'
 const SERVER = fileURLToPath(new URL('ledger-server.ts', import.meta.url))
 export const ENTITY = 'default'
 /** Two years, whatever the number of rows: more of them are a larger merchant, not a longer history. */
-const LEDGER_SECONDS = 730 * 86_400
+export const LEDGER_DAYS = 730
 const PAGE_ROWS = 100
 const FILE_ROWS_AT_ONCE = 1_000
 
@@ -32,7 +32,7 @@ export function shapeOf(
   rows: number,
   { openShare = 0, rowsPerPayout = 50 }: Partial<LedgerShape> = {},
 ): LedgerShape {
-  return { rows, secondsBetween: LEDGER_SECONDS / rows, rowsPerPayout, openShare }
+  return { rows, secondsBetween: (LEDGER_DAYS * 86_400) / rows, rowsPerPayout, openShare }
 }
 
 export interface Provider {
