@@ -16,6 +16,7 @@ import { refundsCsv } from '../reports/refunds.ts'
 import { settlementsCsv } from '../reports/settlements.ts'
 import { readReportToSign } from '../reports/signed.ts'
 import { summaryCsv } from '../reports/summary.ts'
+import { wholeText } from '../reports/text.ts'
 import type { Config } from '../src/config.ts'
 import { type Day, dayOfInstant } from '../src/domain/day.ts'
 import { type Period, periodInstants } from '../src/domain/period.ts'
@@ -223,9 +224,9 @@ function csvFiles(
 ): { readonly name: string; readonly text: string }[] {
   return [
     { name: 'discrepancies.csv', text: discrepanciesCsv(discrepancies, dialect) },
-    { name: 'settlements.csv', text: settlementsCsv(settlements, dialect) },
-    { name: 'refunds.csv', text: refundsCsv(refunds, dialect) },
-    { name: 'open_items.csv', text: openItemsCsv(openItems, dialect) },
+    { name: 'settlements.csv', text: wholeText(settlementsCsv(settlements, dialect)) },
+    { name: 'refunds.csv', text: wholeText(refundsCsv(refunds, dialect)) },
+    { name: 'open_items.csv', text: wholeText(openItemsCsv(openItems, dialect)) },
     { name: 'summary.csv', text: summaryCsv(summary, dialect) },
   ]
 }

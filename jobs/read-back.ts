@@ -4,8 +4,7 @@
  * asked, not what the program meant.
  */
 import { Readable } from 'node:stream'
-import { parse as parseStream } from 'csv-parse'
-import { parse } from 'csv-parse/sync'
+import { parse } from 'csv-parse'
 import type { DbOrTx } from '../db/client.ts'
 import { loadRowSums } from '../db/facts-check.ts'
 import type { CsvDialect } from '../reports/csv.ts'
@@ -16,7 +15,7 @@ import type { Facts } from '../src/domain/facts.ts'
 import { InvalidValue } from '../src/domain/invalid-value.ts'
 import { refuteByRows, refuteReport, type ReportTables } from '../src/domain/invariants.ts'
 import { parseAmount } from '../src/domain/money.ts'
-import { type Period, periodInstants } from '../src/domain/period.ts'
+import { periodInstants } from '../src/domain/period.ts'
 import {
   type DiscrepancyRow,
   MATCH_RULES,
@@ -52,15 +51,9 @@ export async function refuteByStoredRows(
   return faults
 }
 
-/** The rows of a file by their titles, and how its amounts are written. */
-interface ReadFile {
-  readonly name: string
-  readonly rows: readonly Readonly<Record<string, string>>[]
-  readonly amountIn: (row: Readonly<Record<string, string>>, title: string) => bigint | null
-}
-
 /**
- * What of a report's files does not tie, each as a sentence; empty when all does.
+ * What of a report's files does not tie, each as a sentence; empty when all does. Of a table no more
+ * is held than what it was made from: a row that says the same stands for both.
  * @param texts its files by name.
  * @param made what they were made from: row for row it must stand in them.
  */
@@ -69,13 +62,22 @@ export async function refuteFiles(
   made: ReportTables,
   dialect: CsvDialect,
 ): Promise<string[]> {
+  const faults: string[] = []
+  const rowsOf = async <Row>(table: Table<Row>, expected: readonly Row[]): Promise<Row[]> => {
+    const read = await readTable(texts, table, expected, dialect)
+    faults.push(...read.faults)
+    return read.rows
+  }
   try {
-    const tables = tablesOf((name) => readFile(texts, name, dialect), made.period)
-    return [
-      ...refuteReport(tables),
-      ...refuteContents(tables, made),
-      ...(await refuteJournal(textIn(texts, 'journal.csv'), dialect)),
-    ]
+    const tables = {
+      period: made.period,
+      discrepancies: await rowsOf(DISCREPANCIES, made.discrepancies),
+      settlements: await rowsOf(SETTLEMENTS, made.settlements),
+      refunds: await rowsOf(REFUND_ROWS, made.refunds),
+      openItems: await rowsOf(OPEN_ITEM_ROWS, made.openItems),
+      summary: await rowsOf(SUMMARY, made.summary),
+    }
+    return [...refuteReport(tables), ...faults, ...(await refuteJournal(texts, dialect))]
   } catch (error) {
     if (error instanceof InvalidValue) return [`the report cannot be read back: ${error.message}`]
     throw error
@@ -84,114 +86,225 @@ export async function refuteFiles(
 
 const DELIMITERS: Readonly<Record<CsvDialect, string>> = { iso: ',', fr: ';' }
 
-function textIn(texts: ReadonlyMap<string, ReadableText>, name: string): ReadableText {
-  const text = texts.get(name)
-  if (text === undefined) throw new InvalidValue(`there is no ${name}`)
-  return text
+/** A line of a file. */
+interface Line {
+  readonly cell: (title: string) => string
+  /** Null: the cell is empty. */
+  readonly amount: (title: string) => bigint | null
 }
 
-function readFile(
+/** The lines of a file; only these columns of it are read. */
+async function* linesOf(
   texts: ReadonlyMap<string, ReadableText>,
   name: string,
+  titles: readonly string[],
   dialect: CsvDialect,
-): ReadFile {
-  const text = textIn(texts, name)
-  if (typeof text !== 'string') throw new Error(`${name} is too long to be read at once`)
-  const rows: Record<string, string>[] = parse(text, {
-    delimiter: DELIMITERS[dialect],
-    columns: true,
-    bom: true,
-  })
-  return { name, rows, amountIn: (row, title) => amountOf(name, row, title, dialect) }
-}
-
-function amountOf(
-  name: string,
-  row: Readonly<Record<string, string>>,
-  title: string,
-  dialect: CsvDialect,
-): bigint | null {
-  const cell = cellIn(name, row, title)
-  if (cell === '') return null
-  const point = dialect === 'fr' ? cell.replace(',', '.') : cell
-  return parseAmount(point, cellIn(name, row, 'currency'))
-}
-
-function cellIn(name: string, row: Readonly<Record<string, string>>, title: string): string {
-  const cell = row[title]
-  if (cell === undefined) throw new InvalidValue(`${name} has no column ${title}`)
-  return cell
-}
-
-function tablesOf(file: (name: string) => ReadFile, period: Period): ReportTables {
-  return {
-    period,
-    discrepancies: rowsOf(file('discrepancies.csv'), (cell, amount) => ({
-      discrepancyId: cell('discrepancy_id'),
-      status: oneOf(STATUSES, cell('status')),
-      entity: cell('entity'),
-      currency: cell('currency'),
-      differenceMinor: amount('difference'),
-      expectedMinor: amount('expected_amount'),
-      actualMinor: amount('actual_amount'),
-    })),
-    settlements: rowsOf(file('settlements.csv'), (cell, amount) => {
-      const given = (title: string): bigint => amount(title) ?? missing(title)
-      return {
-        payoutId: cell('payout_id'),
-        entity: cell('entity'),
-        currency: cell('currency'),
-        createdDay: parseDay(cell('created')),
-        transactions: Number(cell('transactions')),
-        grossMinor: given('gross'),
-        feesMinor: given('fees'),
-        refundsMinor: given('refunds'),
-        otherMinor: given('other'),
-        netMinor: given('net'),
-        payoutAmountMinor: given('payout_amount'),
-        residualMinor: given('residual'),
-        status: oneOf(SETTLED, cell('status')),
-        rule: cell('rule') === '' ? null : oneOf(MATCH_RULES, cell('rule')),
-        bankReferences: cell('bank_references')
-          .split(' ')
-          .filter((reference) => reference !== ''),
-        depositMinor: amount('deposit_amount'),
-      }
+): AsyncGenerator<Line> {
+  const text = texts.get(name)
+  if (text === undefined) throw new InvalidValue(`there is no ${name}`)
+  const records: AsyncIterable<Readonly<Record<string, string>>> = Readable.from(
+    typeof text === 'string' ? piecesOf(text) : text,
+  ).pipe(
+    parse({
+      delimiter: DELIMITERS[dialect],
+      columns: (found: string[]) => found.map((title) => (titles.includes(title) ? title : false)),
+      bom: true,
     }),
-    refunds: rowsOf(file('refunds.csv'), (cell) => ({
-      refundId: cell('refund_id'),
-      entity: cell('entity'),
-      balanceTransactionId: cell('balance_transaction_id'),
-      payoutId: cell('payout_id'),
-      status: oneOf(REFUNDS, cell('status')),
-    })),
-    openItems: rowsOf(file('open_items.csv'), (cell, amount) => ({
-      item: oneOf(OPEN_ITEMS, cell('item')),
-      id: cell('id'),
-      entity: cell('entity'),
-      currency: cell('currency'),
-      amountMinor: amount('amount') ?? missing('amount'),
-    })),
-    summary: rowsOf(file('summary.csv'), (cell, amount) => ({
-      line: cell('line'),
-      entity: cell('entity'),
-      currency: cell('currency'),
-      amountMinor: amount('amount'),
-      rows: Number(cell('rows')),
-    })),
+  )
+  for await (const record of records) {
+    const cell = (title: string): string => {
+      const found = record[title]
+      if (found === undefined) throw new InvalidValue(`${name} has no column ${title}`)
+      return found
+    }
+    yield {
+      cell,
+      amount: (title) => {
+        const found = cell(title)
+        if (found === '') return null
+        const point = dialect === 'fr' ? found.replace(',', '.') : found
+        return parseAmount(point, cell('currency'))
+      },
+    }
   }
 }
 
-function rowsOf<Row>(
-  { name, rows, amountIn }: ReadFile,
-  read: (cell: (title: string) => string, amount: (title: string) => bigint | null) => Row,
-): Row[] {
-  return rows.map((row) =>
-    read(
-      (title) => cellIn(name, row, title),
-      (title) => amountIn(row, title),
-    ),
-  )
+type CellValue = string | number | bigint | null
+
+/** A table of the report, as far as it is read back. */
+interface Table<Row> {
+  readonly name: string
+  readonly titles: readonly string[]
+  readonly read: (line: Line) => Row
+  /** All that was read of a row. */
+  readonly cellsOf: (row: Row) => readonly CellValue[]
+}
+
+const DISCREPANCIES: Table<ReportTables['discrepancies'][number]> = {
+  name: 'discrepancies.csv',
+  titles: [
+    'discrepancy_id',
+    'status',
+    'entity',
+    'currency',
+    'difference',
+    'expected_amount',
+    'actual_amount',
+  ],
+  read: ({ cell, amount }) => ({
+    discrepancyId: cell('discrepancy_id'),
+    status: oneOf(STATUSES, cell('status')),
+    entity: cell('entity'),
+    currency: cell('currency'),
+    differenceMinor: amount('difference'),
+    expectedMinor: amount('expected_amount'),
+    actualMinor: amount('actual_amount'),
+  }),
+  cellsOf: (row) => [
+    row.discrepancyId,
+    row.status,
+    row.entity,
+    row.currency,
+    row.differenceMinor,
+    row.expectedMinor,
+    row.actualMinor,
+  ],
+}
+
+const SETTLEMENTS: Table<ReportTables['settlements'][number]> = {
+  name: 'settlements.csv',
+  titles: [
+    'payout_id',
+    'entity',
+    'currency',
+    'created',
+    'transactions',
+    'gross',
+    'fees',
+    'refunds',
+    'other',
+    'net',
+    'payout_amount',
+    'residual',
+    'status',
+    'rule',
+    'bank_references',
+    'deposit_amount',
+  ],
+  read: ({ cell, amount }) => {
+    const given = (title: string): bigint => amount(title) ?? missing(title)
+    return {
+      payoutId: cell('payout_id'),
+      entity: cell('entity'),
+      currency: cell('currency'),
+      createdDay: parseDay(cell('created')),
+      transactions: Number(cell('transactions')),
+      grossMinor: given('gross'),
+      feesMinor: given('fees'),
+      refundsMinor: given('refunds'),
+      otherMinor: given('other'),
+      netMinor: given('net'),
+      payoutAmountMinor: given('payout_amount'),
+      residualMinor: given('residual'),
+      status: oneOf(SETTLED, cell('status')),
+      rule: cell('rule') === '' ? null : oneOf(MATCH_RULES, cell('rule')),
+      bankReferences: cell('bank_references')
+        .split(' ')
+        .filter((reference) => reference !== ''),
+      depositMinor: amount('deposit_amount'),
+    }
+  },
+  cellsOf: (row) => [
+    row.payoutId,
+    row.entity,
+    row.currency,
+    row.createdDay,
+    row.transactions,
+    row.grossMinor,
+    row.feesMinor,
+    row.refundsMinor,
+    row.otherMinor,
+    row.netMinor,
+    row.payoutAmountMinor,
+    row.residualMinor,
+    row.status,
+    row.rule,
+    // A blank separates references, and a bank's own may have some.
+    row.bankReferences.join('').replaceAll(' ', ''),
+    row.depositMinor,
+  ],
+}
+
+const REFUND_ROWS: Table<ReportTables['refunds'][number]> = {
+  name: 'refunds.csv',
+  titles: ['refund_id', 'entity', 'balance_transaction_id', 'payout_id', 'status'],
+  read: ({ cell }) => ({
+    refundId: cell('refund_id'),
+    entity: cell('entity'),
+    balanceTransactionId: cell('balance_transaction_id'),
+    payoutId: cell('payout_id'),
+    status: oneOf(REFUNDS, cell('status')),
+  }),
+  cellsOf: (row) => [row.refundId, row.entity, row.balanceTransactionId, row.payoutId, row.status],
+}
+
+const OPEN_ITEM_ROWS: Table<ReportTables['openItems'][number]> = {
+  name: 'open_items.csv',
+  titles: ['item', 'id', 'entity', 'currency', 'amount'],
+  read: ({ cell, amount }) => ({
+    item: oneOf(OPEN_ITEMS, cell('item')),
+    id: cell('id'),
+    entity: cell('entity'),
+    currency: cell('currency'),
+    amountMinor: amount('amount') ?? missing('amount'),
+  }),
+  cellsOf: (row) => [row.item, row.id, row.entity, row.currency, row.amountMinor],
+}
+
+const SUMMARY: Table<ReportTables['summary'][number]> = {
+  name: 'summary.csv',
+  titles: ['line', 'entity', 'currency', 'amount', 'rows'],
+  read: ({ cell, amount }) => ({
+    line: cell('line'),
+    entity: cell('entity'),
+    currency: cell('currency'),
+    amountMinor: amount('amount'),
+    rows: Number(cell('rows')),
+  }),
+  cellsOf: (row) => [row.line, row.entity, row.currency, row.amountMinor, row.rows],
+}
+
+/** Of each file; the others have the same cause. */
+const ROWS_SHOWN = 3
+
+async function readTable<Row>(
+  texts: ReadonlyMap<string, ReadableText>,
+  { name, titles, read, cellsOf }: Table<Row>,
+  expected: readonly Row[],
+  dialect: CsvDialect,
+): Promise<{ rows: Row[]; faults: string[] }> {
+  const rows: Row[] = []
+  const faults: string[] = []
+  for await (const line of linesOf(texts, name, titles, dialect)) {
+    const row = read(line)
+    const made = expected[rows.length]
+    const [is, was] = [textOf(cellsOf(row)), made === undefined ? '' : textOf(cellsOf(made))]
+    rows.push(made !== undefined && is === was ? made : row)
+    if (is !== was && faults.length < ROWS_SHOWN) {
+      faults.push(`${name} says “${is}” where “${was}” was to be written`)
+    }
+  }
+  return rows.length === expected.length
+    ? { rows, faults }
+    : {
+        rows,
+        faults: [`${name} has ${rows.length} rows, and ${expected.length} were to be written`],
+      }
+}
+
+/** Without the apostrophe that a text gets in a file where a spreadsheet would take it for a formula. */
+function textOf(cells: readonly CellValue[]): string {
+  return cells.map((cell) => String(cell ?? '').replace(/^'+/, '')).join(' ')
 }
 
 function missing(title: string): never {
@@ -232,104 +345,17 @@ function oneOf<Word extends string>(words: readonly Word[], found: string): Word
   return word
 }
 
-/** Row for row, what was computed stands in the files. */
-function refuteContents(tables: ReportTables, made: ReportTables): string[] {
-  return [
-    ...refuteRowsOf('discrepancies.csv', tables.discrepancies, made.discrepancies, (row) => [
-      row.discrepancyId,
-      row.status,
-      row.entity,
-      row.currency,
-      row.differenceMinor,
-      row.expectedMinor,
-      row.actualMinor,
-    ]),
-    ...refuteRowsOf('settlements.csv', tables.settlements, made.settlements, (row) => [
-      row.payoutId,
-      row.entity,
-      row.currency,
-      row.createdDay,
-      row.transactions,
-      row.grossMinor,
-      row.feesMinor,
-      row.refundsMinor,
-      row.otherMinor,
-      row.netMinor,
-      row.payoutAmountMinor,
-      row.residualMinor,
-      row.status,
-      row.rule,
-      row.depositMinor,
-    ]),
-    ...refuteRowsOf('refunds.csv', tables.refunds, made.refunds, (row) => [
-      row.refundId,
-      row.entity,
-      row.status,
-    ]),
-    ...refuteRowsOf('open_items.csv', tables.openItems, made.openItems, (row) => [
-      row.item,
-      row.id,
-      row.entity,
-      row.currency,
-      row.amountMinor,
-    ]),
-    ...refuteRowsOf('summary.csv', tables.summary, made.summary, (row) => [
-      row.line,
-      row.entity,
-      row.currency,
-      row.amountMinor,
-      row.rows,
-    ]),
-  ]
-}
-
-type CellValue = string | number | bigint | null
-
-/** Of each file; the others have the same cause. */
-const ROWS_SHOWN = 3
-
-function refuteRowsOf<Row>(
-  name: string,
-  found: readonly Row[],
-  expected: readonly Row[],
-  cellsOf: (row: Row) => readonly CellValue[],
-): string[] {
-  if (found.length !== expected.length) {
-    return [`${name} has ${found.length} rows, and ${expected.length} were to be written`]
-  }
-  return found
-    .flatMap((row, at) => {
-      const made = expected[at]
-      const [is, was] = [textOf(cellsOf(row)), made === undefined ? '' : textOf(cellsOf(made))]
-      return is === was ? [] : [`${name} says “${is}” where “${was}” was to be written`]
-    })
-    .slice(0, ROWS_SHOWN)
-}
-
-/** Without the apostrophe that a text gets in a file where a spreadsheet would take it for a formula. */
-function textOf(cells: readonly CellValue[]): string {
-  return cells.map((cell) => String(cell ?? '').replace(/^'+/, '')).join(' ')
-}
-
-/** Debits and credits of each currency are equal. A journal may have a million lines, so none is kept. */
-async function refuteJournal(text: ReadableText, dialect: CsvDialect): Promise<string[]> {
+/** Debits and credits of each currency are equal. */
+async function refuteJournal(
+  texts: ReadonlyMap<string, ReadableText>,
+  dialect: CsvDialect,
+): Promise<string[]> {
   const name = 'journal.csv'
-  const read = ['debit', 'credit', 'currency']
-  const pieces = typeof text === 'string' ? piecesOf(text) : text
-  const rows: AsyncIterable<Record<string, string>> = Readable.from(pieces).pipe(
-    parseStream({
-      delimiter: DELIMITERS[dialect],
-      columns: (titles: string[]) => titles.map((title) => (read.includes(title) ? title : false)),
-      bom: true,
-    }),
-  )
   const excessMinor = new Map<string, bigint>()
-  for await (const row of rows) {
-    const currency = cellIn(name, row, 'currency')
-    const [debit, credit] = ['debit', 'credit'].map(
-      (title) => amountOf(name, row, title, dialect) ?? 0n,
-    )
-    excessMinor.set(currency, (excessMinor.get(currency) ?? 0n) + (debit ?? 0n) - (credit ?? 0n))
+  for await (const line of linesOf(texts, name, ['debit', 'credit', 'currency'], dialect)) {
+    const currency = line.cell('currency')
+    const ownMinor = (line.amount('debit') ?? 0n) - (line.amount('credit') ?? 0n)
+    excessMinor.set(currency, (excessMinor.get(currency) ?? 0n) + ownMinor)
   }
   return [...excessMinor]
     .filter(([, minor]) => minor !== 0n)

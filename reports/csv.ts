@@ -46,7 +46,15 @@ export function csvText<Row>(
 }
 
 /** The same in pieces of whole lines, where a file may be too long to be held. */
-export function* csvPieces<Row>(
+export function longCsv<Row>(
+  columns: readonly Column<Row>[],
+  rows: Iterable<Row>,
+  dialect: CsvDialect,
+): Iterable<string> {
+  return { [Symbol.iterator]: () => csvPieces(columns, rows, dialect) }
+}
+
+function* csvPieces<Row>(
   columns: readonly Column<Row>[],
   rows: Iterable<Row>,
   dialect: CsvDialect,

@@ -1,5 +1,5 @@
 import type { JournalEntry, JournalLine } from '../src/domain/journal.ts'
-import { amountCell, type Column, csvPieces, type CsvDialect, textCell } from './csv.ts'
+import { amountCell, type Column, type CsvDialect, longCsv, textCell } from './csv.ts'
 
 interface PostedLine {
   readonly entry: JournalEntry
@@ -48,9 +48,10 @@ export function journalCsv(
   dialect: CsvDialect,
 ): Iterable<string> {
   const columns = entities.length > 1 ? [...COLUMNS, ENTITY] : COLUMNS
-  return { [Symbol.iterator]: () => csvPieces(columns, postedLines(entries), dialect) }
-}
-
-function* postedLines(entries: Iterable<JournalEntry>): Generator<PostedLine> {
-  for (const entry of entries) for (const line of entry.lines) yield { entry, line }
+  const posted: Iterable<PostedLine> = {
+    *[Symbol.iterator]() {
+      for (const entry of entries) for (const line of entry.lines) yield { entry, line }
+    },
+  }
+  return longCsv(columns, posted, dialect)
 }

@@ -1,5 +1,5 @@
 import type { OpenItemRow } from '../src/domain/reconciliation.ts'
-import { amountCell, type Column, type CsvDialect, csvText, integerCell, textCell } from './csv.ts'
+import { amountCell, type Column, type CsvDialect, longCsv, integerCell, textCell } from './csv.ts'
 
 /** One row an item that only waits: in transit, awaiting a statement, not yet due. */
 const COLUMNS: readonly Column<OpenItemRow>[] = [
@@ -15,6 +15,6 @@ const COLUMNS: readonly Column<OpenItemRow>[] = [
 ]
 
 /** `open_items.csv`. */
-export function openItemsCsv(rows: readonly OpenItemRow[], dialect: CsvDialect): string {
-  return csvText(COLUMNS, rows, dialect)
+export function openItemsCsv(rows: readonly OpenItemRow[], dialect: CsvDialect): Iterable<string> {
+  return longCsv(COLUMNS, rows, dialect)
 }

@@ -1,5 +1,5 @@
 import type { RefundRow } from '../src/domain/reconciliation.ts'
-import { amountCell, type Column, type CsvDialect, csvText, textCell } from './csv.ts'
+import { amountCell, type Column, type CsvDialect, longCsv, textCell } from './csv.ts'
 
 /** One row a refund: what the payment says, what the ledger took, and the payout that bore it. */
 const COLUMNS: readonly Column<RefundRow>[] = [
@@ -18,6 +18,6 @@ const COLUMNS: readonly Column<RefundRow>[] = [
 ]
 
 /** `refunds.csv`. */
-export function refundsCsv(rows: readonly RefundRow[], dialect: CsvDialect): string {
-  return csvText(COLUMNS, rows, dialect)
+export function refundsCsv(rows: readonly RefundRow[], dialect: CsvDialect): Iterable<string> {
+  return longCsv(COLUMNS, rows, dialect)
 }

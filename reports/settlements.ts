@@ -1,5 +1,5 @@
 import type { SettlementRow } from '../src/domain/reconciliation.ts'
-import { amountCell, type Column, type CsvDialect, csvText, integerCell, textCell } from './csv.ts'
+import { amountCell, type Column, type CsvDialect, longCsv, integerCell, textCell } from './csv.ts'
 
 /** One row a payout: what it is made of, and the deposit that it became. */
 const COLUMNS: readonly Column<SettlementRow>[] = [
@@ -25,6 +25,9 @@ const COLUMNS: readonly Column<SettlementRow>[] = [
 ]
 
 /** `settlements.csv`. */
-export function settlementsCsv(rows: readonly SettlementRow[], dialect: CsvDialect): string {
-  return csvText(COLUMNS, rows, dialect)
+export function settlementsCsv(
+  rows: readonly SettlementRow[],
+  dialect: CsvDialect,
+): Iterable<string> {
+  return longCsv(COLUMNS, rows, dialect)
 }

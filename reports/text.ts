@@ -4,6 +4,11 @@
  */
 export type ReportText = string | Iterable<string>
 
+/** In one piece, for who can hold it. */
+export function wholeText(text: ReportText): string {
+  return typeof text === 'string' ? text : [...text].join('')
+}
+
 export function piecesOf(text: ReportText): Iterable<string> {
   return typeof text === 'string' ? [text] : text
 }

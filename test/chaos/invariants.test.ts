@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { refuteFiles } from '../../jobs/read-back.ts'
-import { piecesOf } from '../../reports/text.ts'
+import { wholeText } from '../../reports/text.ts'
 import { reportTexts } from '../../reports/write.ts'
 import type { CsvDialect } from '../../reports/csv.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
@@ -46,7 +46,7 @@ function judged(seed: number): Reconciliation[] {
 
 function filesOf(reconciliation: Reconciliation, dialect: CsvDialect): Map<string, string> {
   const texts = reportTexts({ reconciliation, journal, dialect, run })
-  return new Map([...texts].map(([name, text]) => [name, [...piecesOf(text)].join('')]))
+  return new Map([...texts].map(([name, text]) => [name, wholeText(text)]))
 }
 
 describe('a report read back', () => {

@@ -7,6 +7,7 @@ import { openItemsCsv } from '../../reports/open-items.ts'
 import { refundsCsv } from '../../reports/refunds.ts'
 import { settlementsCsv } from '../../reports/settlements.ts'
 import { summaryCsv } from '../../reports/summary.ts'
+import { wholeText } from '../../reports/text.ts'
 import { discrepancy, openItem, reconciliation, refund, settlement } from './sample.ts'
 
 describe('the files, to the byte', () => {
@@ -25,21 +26,21 @@ describe('the files, to the byte', () => {
   })
 
   test('settlements.csv', () => {
-    expect(settlementsCsv([settlement], 'iso')).toBe(
+    expect(wholeText(settlementsCsv([settlement], 'iso'))).toBe(
       'payout_id,entity,currency,created,transactions,gross,fees,refunds,other,net,payout_amount,residual,status,rule,bank_references,deposit_amount,booked,lag_days,note\n' +
         'payout_1A,default,EUR,2024-03-19,14,2600.00,-98.80,-1.20,0.00,2500.00,2500.00,0.00,amount_differs,reference,BANK17 BANK18,1295.50,2024-03-21,2,\n',
     )
   })
 
   test('refunds.csv', () => {
-    expect(refundsCsv([refund], 'iso')).toBe(
+    expect(wholeText(refundsCsv([refund], 'iso'))).toBe(
       'refund_id,entity,currency,payment_id,balance_transaction_id,refunded,deducted,payout_id,created,deducted_on,status,note\n' +
         'refund_1,default,EUR,payment_1,,0.05,,,2024-03-18,,not_in_ledger,waits for the ledger\n',
     )
   })
 
   test('open_items.csv', () => {
-    expect(openItemsCsv([openItem], 'iso')).toBe(
+    expect(wholeText(openItemsCsv([openItem], 'iso'))).toBe(
       'item,id,entity,currency,amount,since,due,age_days,note\n' +
         'payout_in_transit,payout_1B,default,EUR,1.00,2024-03-22,2024-04-03,9,no statement covers 2024-04-03 yet\n',
     )
@@ -55,16 +56,16 @@ describe('the files, to the byte', () => {
   })
 
   test('without rows: the titles alone', () => {
-    expect(refundsCsv([], 'iso').split('\n')).toHaveLength(2)
-    expect(refundsCsv([], 'fr')).toMatch(/^\uFEFFrefund_id;entity;.*;note\n$/)
+    expect(wholeText(refundsCsv([], 'iso')).split('\n')).toHaveLength(2)
+    expect(wholeText(refundsCsv([], 'fr'))).toMatch(/^\uFEFFrefund_id;entity;.*;note\n$/)
   })
 })
 
 test('amounts have the currency’s digits', () => {
   const yen = { ...openItem, currency: 'JPY', amountMinor: -1200n }
   const dinar = { ...openItem, currency: 'TND', amountMinor: 1200n }
-  expect(openItemsCsv([yen, dinar], 'iso')).toContain(',JPY,-1200,')
-  expect(openItemsCsv([yen, dinar], 'fr')).toContain(';TND;1,200;')
+  expect(wholeText(openItemsCsv([yen, dinar], 'iso'))).toContain(',JPY,-1200,')
+  expect(wholeText(openItemsCsv([yen, dinar], 'fr'))).toContain(';TND;1,200;')
 })
 
 const TEXT: readonly Column<string>[] = [

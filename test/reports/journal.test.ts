@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { fecFileName, fecNotes, fecText } from '../../reports/fec.ts'
 import type { CsvDialect } from '../../reports/csv.ts'
 import { journalCsv } from '../../reports/journal.ts'
+import { wholeText } from '../../reports/text.ts'
 import type { BalanceTransaction } from '../../src/domain/balance-transaction.ts'
 import { compareText, groupBy } from '../../src/domain/collections.ts'
 import { dayOfInstant, parseDay, startOfDay } from '../../src/domain/day.ts'
@@ -93,7 +94,7 @@ const csvOf = (
   { entries }: Journal,
   entities: readonly string[] = ['default'],
   dialect: CsvDialect = 'iso',
-): string => [...journalCsv(entries, entities, dialect)].join('')
+): string => wholeText(journalCsv(entries, entities, dialect))
 
 /** `467 +100.00 | 411 -100.00`, one text an entry. */
 function told(journal: Journal): string[] {
@@ -468,7 +469,7 @@ const comma = (line: ReportRow, name: string): bigint =>
 
 function fec(journal: Journal): string {
   const options = { ...SCHEME, currency: 'EUR', validatedOn: parseDay('2024-04-05') }
-  return [...fecText(journal.entries, options)].join('')
+  return wholeText(fecText(journal.entries, options))
 }
 
 const FEC_COLUMNS =

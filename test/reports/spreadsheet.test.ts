@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CsvDialect } from '../../reports/csv.ts'
 import { discrepanciesCsv } from '../../reports/discrepancies.ts'
 import { settlementsCsv } from '../../reports/settlements.ts'
+import { wholeText } from '../../reports/text.ts'
 import { discrepancy, settlement } from './sample.ts'
 
 /** @throws Error saying how to install it: a spreadsheet that nobody opened is not tested. */
@@ -129,7 +130,12 @@ describe.each(['fr', 'iso'] as const)('CSV_DIALECT=%s, opened by LibreOffice', (
   test('the settlements’ amounts add up in it', async () => {
     const rows = await opened(
       `settlements-${dialect}`,
-      settlementsCsv([settlement, { ...settlement, payoutId: 'payout_2', netMinor: -5n }], dialect),
+      wholeText(
+        settlementsCsv(
+          [settlement, { ...settlement, payoutId: 'payout_2', netMinor: -5n }],
+          dialect,
+        ),
+      ),
       dialect,
     )
     const nets = rows.map((row) => row['net'])
