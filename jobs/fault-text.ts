@@ -21,10 +21,11 @@ function asFault(error: unknown): Fault | null {
   const { code, syscall } = error
   const path = 'path' in error && typeof error.path === 'string' ? error.path : 'a file'
   if (typeof code !== 'string') return null
-  // A folder that cannot be made although the one above it is there, as under /proc.
-  if (NOT_ALLOWED.has(code) || (code === 'ENOENT' && syscall === 'mkdir')) {
+  // A folder that cannot be made although the one above it is there, as under /proc; or a temporary one.
+  const cannotBeMade = code === 'ENOENT' && (syscall === 'mkdir' || syscall === 'mkdtemp')
+  if (NOT_ALLOWED.has(code) || cannotBeMade) {
     return new ConfigurationFault(`${path} cannot be used (${code})`, {
-      hint: 'Check the path and the rights of this account on it; DATA_DIR, REPORTS_DIR and BANK_INBOX say where files go and come from.',
+      hint: 'Check the path and the rights of this account on it; DATA_DIR, REPORTS_DIR, BANK_INBOX and TMPDIR say where files go and come from.',
     })
   }
   if (NOT_NOW.has(code)) {

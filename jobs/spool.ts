@@ -70,8 +70,13 @@ async function openNameless(): Promise<number> {
 }
 
 function writeWhole(file: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length;) {
-    done += writeSync(file, bytes, done, bytes.length - done, position + done)
+  try {
+    for (let done = 0; done < bytes.length;) {
+      done += writeSync(file, bytes, done, bytes.length - done, position + done)
+    }
+  } catch (error) {
+    // A file without a name has no path to tell of; its folder is what a person can do something about.
+    throw error instanceof Error ? Object.assign(error, { path: tmpdir() }) : error
   }
 }
 

@@ -1,6 +1,6 @@
 import type { BalanceTransaction } from './balance-transaction.ts'
 import { type Day, dayOfInstant } from './day.ts'
-import { nameOf } from './deposits/references.ts'
+import { nameOf, type PayoutReference } from './deposits/references.ts'
 import type { EntityFacts, PayoutFacts, Policy } from './facts.ts'
 import { type Finding, money } from './findings.ts'
 import { absolute } from './money.ts'
@@ -13,10 +13,7 @@ import {
 } from './ledger-rows.ts'
 
 /** A payout with its proof: the nets of its rows plus its own net must be 0. */
-export interface ProvedPayout {
-  readonly entity: string
-  /** Entity and payout id as one key, see `nameOf`. */
-  readonly name: string
+export interface ProvedPayout extends PayoutReference {
   readonly facts: PayoutFacts
   /** Its first own row; null where the ledger has none (`payout_unknown`). */
   readonly own: BalanceTransaction | null
@@ -37,6 +34,7 @@ export function provePayouts(facts: EntityFacts, policy: Policy): ProvedPayout[]
     const amountMinor = own === null ? 0n : -own.netMinor
     proved.push({
       entity: facts.entity,
+      payoutId: payout.payoutId,
       name: nameOf({ entity: facts.entity, payoutId: payout.payoutId }),
       facts: payout,
       own,

@@ -265,9 +265,7 @@ function judgeBank(
   standing: StandingDecisions,
 ): BankJudgement {
   const { policy, asOf, bank } = facts
-  const references = indexReferences(
-    payouts.map(({ entity, name, facts: { payoutId } }) => ({ entity, name, payoutId })),
-  )
+  const references = indexReferences(payouts)
   const { ofProvider, others } = ownLines(bank.entries, facts.entities, references)
   const coverage = coverageOf(facts, ofProvider)
   const isOver = (payout: PayoutItem): boolean => coverage.whyOpen(payout) === null

@@ -81,9 +81,7 @@ function matchingOf(payouts: number): Matching {
 function settle(facts: Facts): DepositMatching {
   const { entities, bank, policy, asOf } = facts
   const payouts = entities.flatMap((ofEntity) => provePayouts(ofEntity, policy))
-  const references = indexReferences(
-    payouts.map(({ entity, name, facts: { payoutId } }) => ({ entity, name, payoutId })),
-  )
+  const references = indexReferences(payouts)
   const { ofProvider, others } = ownLines(bank.entries, entities, references)
   const board = boardOf(payoutItems(payouts, policy), ofProvider)
   const matching = matchDeposits(board, [], policy, () => true)
