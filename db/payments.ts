@@ -1,12 +1,13 @@
 /** Payments that were looked at, with the refunds that stand on them. */
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, gte, inArray, isNotNull, isNull, lt, notExists, type SQL, sql } from 'drizzle-orm'
 import { groupBy } from '../src/domain/collections.ts'
+import type { EpochSeconds } from '../src/domain/day.ts'
 import type { Payment } from '../src/domain/payment.ts'
 import { BATCH_ROWS_MAX, bulkUpsert } from './bulk.ts'
 import { takeChangeNumber } from './change-numbers.ts'
 import type { Db, DbOrTx, Tx } from './client.ts'
-import { paymentRefunds, payments } from './schema.ts'
+import { balanceTransactions as bt, paymentRefunds, payments } from './schema.ts'
 
 /** What a look at one payment brought: the payment, or null if the provider has none of this id. */
 export interface LookedUpPayment {
@@ -135,22 +136,68 @@ function inOrder({ id, payment }: LookedUpPayment): LookedUpPayment {
   }
 }
 
-/** Which of these payments are stored with a plan. */
-export async function findPaymentIdsWithPlan(
+/** In which sales were created, half open. */
+interface SaleSpan {
+  readonly startS: EpochSeconds
+  readonly endS: EpochSeconds
+}
+
+function isSaleIn(entity: string, { startS, endS }: SaleSpan): SQL | undefined {
+  return and(
+    eq(bt.entity, entity),
+    eq(bt.kind, 'from_transaction'),
+    isNull(bt.vanishedRunId),
+    isNotNull(bt.paymentId),
+    gte(bt.createdS, startS),
+    lt(bt.createdS, endS),
+  )
+}
+
+/** Payments of sales that were not looked at in a run. */
+export async function findPaymentIdsNotSeen(
   db: DbOrTx,
   entity: string,
-  ids: readonly string[],
-): Promise<Set<string>> {
-  if (ids.length === 0) return new Set()
-  const rows = await db
+  runId: number,
+  span: SaleSpan,
+): Promise<string[]> {
+  const seen = db
     .select({ id: payments.id })
     .from(payments)
     .where(
       and(
         eq(payments.entity, entity),
-        inArray(payments.id, [...ids]),
-        sql`${payments.plan} is not null`,
+        eq(payments.id, sql`${bt.paymentId}`),
+        eq(payments.lookedUpRunId, runId),
       ),
     )
-  return new Set(rows.map(({ id }) => id))
+  const found = await db
+    .selectDistinct({ id: sql<string>`${bt.paymentId}` })
+    .from(bt)
+    .where(and(isSaleIn(entity, span), notExists(seen)))
+  return found.map(({ id }) => id)
+}
+
+/** Payments of sales that are stored without their plan, or not at all. */
+export async function findPaymentIdsWithoutPlan(
+  db: DbOrTx,
+  entity: string,
+  {
+    seenInRunId,
+    ...span
+  }: SaleSpan & {
+    /** Only those looked at in a run; null: all. */ readonly seenInRunId: number | null
+  },
+): Promise<string[]> {
+  const found = await db
+    .selectDistinct({ id: sql<string>`${bt.paymentId}` })
+    .from(bt)
+    .leftJoin(payments, and(eq(payments.entity, bt.entity), eq(payments.id, bt.paymentId)))
+    .where(
+      and(
+        isSaleIn(entity, span),
+        isNull(payments.plan),
+        seenInRunId === null ? undefined : eq(payments.lookedUpRunId, seenInRunId),
+      ),
+    )
+  return found.map(({ id }) => id)
 }

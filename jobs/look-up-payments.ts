@@ -3,10 +3,14 @@
  * tells of most of them at once; those that it cannot settle are asked for one by one.
  */
 import { findDeductedRefundIds, findPaymentIdsOfRows } from '../db/balance-transactions.ts'
-import { BATCH_ROWS_MAX } from '../db/bulk.ts'
 import type { Db } from '../db/client.ts'
 import { findPaymentsWithOpenRefunds, findTouchedPayments, type SaleBounds } from '../db/events.ts'
-import { findPaymentIdsWithPlan, type LookedUpPayment, savePayments } from '../db/payments.ts'
+import {
+  findPaymentIdsNotSeen,
+  findPaymentIdsWithoutPlan,
+  type LookedUpPayment,
+  savePayments,
+} from '../db/payments.ts'
 import { addDays, dayOfInstant, type EpochSeconds, startOfDay } from '../src/domain/day.ts'
 import type { Payment } from '../src/domain/payment.ts'
 import type { Progress, ProgressStep } from '../src/progress.ts'
@@ -54,22 +58,29 @@ export async function lookUpPayments(
   args: LookUpPaymentsArgs,
 ): Promise<PaymentLookUp> {
   const { db, progress } = deps
-  const { entity, zone, periodStartS, periodEndS } = args
+  const { entity, zone, runId, periodStartS, periodEndS } = args
   const firstDay = addDays(dayOfInstant(periodStartS, zone), -LOOK_BACK_DAYS)
   const window = { startS: startOfDay(firstDay, zone), endS: periodEndS }
   const step = progress.step(`payments of ${entity}`, 'payments')
-  const listed = await takeList(deps, args, window, step)
-  const refunded = await findPaymentIdsOfRows(db, entity, { kind: 'from_refund', ...window })
-  const paid = await findPaymentIdsOfRows(db, entity, { kind: 'from_transaction', ...window })
+  const list = await takeList(deps, args, window, step)
+  // A quarter of a large merchant is a million payments: the database knows which of them were listed.
   const ids = new Set([
-    ...refunded,
-    ...listed.unsettledIds,
-    ...paid.filter((id) => !listed.ids.has(id)),
-    ...(args.wantPlans ? await idsWithoutPlan(db, args, listed.ids) : []),
+    ...(await findPaymentIdsOfRows(db, entity, { kind: 'from_refund', ...window })),
+    ...(list === null
+      ? await findPaymentIdsOfRows(db, entity, { kind: 'from_transaction', ...window })
+      : [...list.unsettledIds, ...(await findPaymentIdsNotSeen(db, entity, runId, window))]),
+    ...(list === null || !args.wantPlans
+      ? []
+      : await findPaymentIdsWithoutPlan(db, entity, {
+          startS: periodStartS,
+          endS: periodEndS,
+          seenInRunId: runId,
+        })),
   ])
   const missing = await visitAll(deps, args, [...ids].sort(), step)
-  step.done(`${listed.ids.size} listed, ${ids.size} looked up, ${missing} unknown to the provider`)
-  return { listed: listed.ids.size, visited: ids.size, missing }
+  const listed = list?.payments ?? 0
+  step.done(`${listed} listed, ${ids.size} looked up, ${missing} unknown to the provider`)
+  return { listed, visited: ids.size, missing }
 }
 
 /** One by one: where more payments than that are touched, the list of a whole night is no longer the longer way. */
@@ -111,38 +122,44 @@ export async function lookUpTouchedPayments(
   const ids = new Set([
     ...touched,
     ...(await findPaymentsWithOpenRefunds(db, entity, window)),
-    ...(args.wantPlans ? await idsWithoutPlan(db, args, null) : []),
+    ...(args.wantPlans
+      ? await findPaymentIdsWithoutPlan(db, entity, {
+          startS: periodStartS,
+          endS: periodEndS,
+          seenInRunId: null,
+        })
+      : []),
   ])
   const missing = await visitAll(deps, args, [...ids].sort(), step)
   step.done(`${touched.length} told of, ${ids.size} looked up, ${missing} unknown to the provider`)
   return { listed: 0, visited: ids.size, missing }
 }
 
-interface Listed {
-  readonly ids: ReadonlySet<string>
+interface List {
+  readonly payments: number
   /** Payments with a refund that the ledger does not show: asked for once more before anybody is told. */
   readonly unsettledIds: readonly string[]
 }
 
-/** Takes what the list tells; nothing of it counts if it turns out to be unusable. */
+/** Takes what the list tells; null if it turns out to be unusable, and then nothing of it counts. */
 async function takeList(
   { db, client, progress }: LookUpPaymentsDeps,
   { entity, runId }: LookUpPaymentsArgs,
   { startS, endS }: { startS: EpochSeconds; endS: EpochSeconds },
   step: ProgressStep,
-): Promise<Listed> {
-  const ids = new Set<string>()
+): Promise<List | null> {
+  let taken = 0
   const unsettledIds: string[] = []
   let gathered: Payment[] = []
   const flush = async (): Promise<void> => {
     const refundIds = gathered.flatMap(({ refunds }) => refunds.map(({ id }) => id))
     const deducted = await findDeductedRefundIds(db, entity, refundIds)
     for (const { id, refunds } of gathered) {
-      ids.add(id)
       if (refunds.some((refund) => !deducted.has(refund.id))) unsettledIds.push(id)
     }
     await savePayments(db, entity, runId, gathered.map(lookedUp))
     step.advance(gathered.length)
+    taken += gathered.length
     gathered = []
   }
   for await (const payments of listPayments(client, { fromS: startS, toS: endS })) {
@@ -150,38 +167,17 @@ async function takeList(
       progress.note(
         `the provider has no usable list of payments for ${entity}: each payment is asked for by itself`,
       )
-      return { ids: new Set(), unsettledIds: [] }
+      return null
     }
     gathered.push(...payments)
     if (gathered.length + LIST_PAGE_ROWS > LISTED_TOGETHER) await flush()
   }
   await flush()
-  return { ids, unsettledIds }
+  return { payments: taken, unsettledIds }
 }
 
 function lookedUp(payment: Payment): LookedUpPayment {
   return { id: payment.id, payment }
-}
-
-/** Payments of the period without their plan: of those that the list told of, or of all (null). */
-async function idsWithoutPlan(
-  db: Db,
-  { entity, periodStartS, periodEndS }: LookUpPaymentsArgs,
-  listedIds: ReadonlySet<string> | null,
-): Promise<string[]> {
-  const paid = await findPaymentIdsOfRows(db, entity, {
-    kind: 'from_transaction',
-    startS: periodStartS,
-    endS: periodEndS,
-  })
-  const without: string[] = []
-  const ids = paid.filter((id) => listedIds?.has(id) ?? true)
-  for (let from = 0; from < ids.length; from += BATCH_ROWS_MAX) {
-    const batch = ids.slice(from, from + BATCH_ROWS_MAX)
-    const known = await findPaymentIdsWithPlan(db, entity, batch)
-    without.push(...batch.filter((id) => !known.has(id)))
-  }
-  return without
 }
 
 /** @returns how many the provider does not know. */
