@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { deserialize, serialize } from 'node:v8'
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 
 export interface Spool<T> {
   /** In the order in which they came; a piece of them in memory at a time. Not after `close`. */
@@ -33,7 +34,8 @@ export async function spool<T>(
     for await (const values of pieces) {
       count += values.length
       if (count > max) break
-      const bytes = serialize(values)
+      // Rows repeat each other's names and beginnings: a tenth is left of them.
+      const bytes = deflateRawSync(serialize(values), { level: constants.Z_BEST_SPEED })
       writeWhole(file, bytes, end)
       index.push({ position: end, bytes: bytes.length })
       end += bytes.length
@@ -50,7 +52,7 @@ export async function spool<T>(
     values: {
       *[Symbol.iterator]() {
         for (const piece of index) {
-          const values: readonly T[] = deserialize(readPiece(file, piece))
+          const values: readonly T[] = deserialize(inflateRawSync(readPiece(file, piece)))
           yield* values
         }
       },

@@ -3,7 +3,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { failureOf } from '../../jobs/fault-text.ts'
 import { spool } from '../../jobs/spool.ts'
+import { EXIT } from '../../src/errors.ts'
 
 let folder = ''
 beforeEach(async () => {
@@ -81,10 +83,12 @@ test('a source that fails leaves no file', async () => {
   expect(await readdir(folder)).toEqual([])
 })
 
-test('a folder that cannot be written is named', async () => {
-  vi.stubEnv('TMPDIR', path.join(folder, 'gone'))
-  await expect(spool(piecesOf(1), 1)).rejects.toMatchObject({
-    code: 'ENOENT',
-    path: expect.stringContaining('gone') as string,
-  })
+test('a folder that cannot be used is named, as something that a setting mends', async () => {
+  const gone = path.join(folder, 'gone')
+  vi.stubEnv('TMPDIR', gone)
+  const error: unknown = await spool(piecesOf(1), 1).catch((thrown: unknown) => thrown)
+  const { exitCode, message, hint } = failureOf(error)
+  expect(exitCode).toBe(EXIT.configuration)
+  expect(message).toContain(gone)
+  expect(hint).toContain('TMPDIR')
 })
