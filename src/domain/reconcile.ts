@@ -286,10 +286,10 @@ function judgeBank(
     zone: policy.zone,
   })
   const decidedLines = decided.matches.flatMap((match) => match.deposits)
-  const board = boardOf(
-    payoutsToTie,
-    decidedLines.length === 0 ? ofProvider : [...new Set([...ofProvider, ...decidedLines])],
-  )
+  const board =
+    decidedLines.length === 0
+      ? { payouts: payoutsToTie, deposits: ofProvider }
+      : boardOf(payoutsToTie, [...new Set([...ofProvider, ...decidedLines])])
   const { deposits } = board
   const taken = new Set(deposits.map(({ entry }) => entry.id))
   const matching = matchDeposits(board, bank.pinned, policy, isOver, {

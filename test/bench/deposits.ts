@@ -4,7 +4,6 @@
  * costs for each payout. The floor is a join by reference or amount with nothing judged.
  */
 import assert from 'node:assert/strict'
-import { boardOf } from '../../src/domain/deposits/board.ts'
 import { ownLines, payoutItems } from '../../src/domain/deposits/items.ts'
 import { judgeDeposits } from '../../src/domain/deposits/judge-deposits.ts'
 import { type DepositMatching, matchDeposits } from '../../src/domain/deposits/match-deposits.ts'
@@ -83,7 +82,7 @@ function settle(facts: Facts): DepositMatching {
   const payouts = entities.flatMap((ofEntity) => provePayouts(ofEntity, policy))
   const references = indexReferences(payouts)
   const { ofProvider, others } = ownLines(bank.entries, entities, references)
-  const board = boardOf(payoutItems(payouts, policy), ofProvider)
+  const board = { payouts: payoutItems(payouts, policy), deposits: ofProvider }
   const matching = matchDeposits(board, [], policy, () => true)
   judgeDeposits(matching, {
     policy,

@@ -11,13 +11,17 @@ interface Claim {
   readonly places: readonly number[]
 }
 
-/** Rung 1: the line names the payout, and the amount is equal. */
+/**
+ * Rung 1: the line names the payout, and the amount is equal. On the board of one entity, where the
+ * id of a payout is name enough.
+ */
 export function matchByReference({ payouts, deposits }: Board, policy: Policy): PassOutcome {
   const placeOf = new Map<string, number>()
-  for (const [place, { name }] of payouts.entries()) placeOf.set(name, place)
+  for (const [place, { payoutId }] of payouts.entries()) placeOf.set(payoutId, place)
   /** By place: how many lines of its amount name the payout and no other. */
   const lines = new Int32Array(payouts.length)
-  const pairs: { place: number; deposit: DepositItem }[] = []
+  const firstPlaces: number[] = []
+  const firstLines: DepositItem[] = []
   const unsure: Claim[] = []
   const depositsLeft: DepositItem[] = []
   for (const deposit of deposits) {
@@ -25,10 +29,10 @@ export function matchByReference({ payouts, deposits }: Board, policy: Policy): 
     let only = -1
     let several: number[] | null = null
     for (const group of deposit.named) {
-      for (const { name } of group) {
-        const place = placeOf.get(name) ?? -1
+      for (const { entity, payoutId } of group) {
+        const place = placeOf.get(payoutId) ?? -1
         const payout = payouts[place]
-        if (payout?.amountMinor !== deposit.entry.amountMinor) continue
+        if (payout?.amountMinor !== deposit.entry.amountMinor || payout.entity !== entity) continue
         if (!fits(payout, deposit, policy)) continue
         if (only === -1) only = place
         else if (several === null) several = [only, place]
@@ -38,12 +42,15 @@ export function matchByReference({ payouts, deposits }: Board, policy: Policy): 
     if (several !== null) unsure.push({ deposit, places: several })
     const isSure = only !== -1 && several === null
     // Lines come in order of day: of several for one payout the first is its deposit.
-    if (isSure && lines[only] === 0) pairs.push({ place: only, deposit })
-    else depositsLeft.push(deposit)
+    if (isSure && lines[only] === 0) {
+      firstPlaces.push(only)
+      firstLines.push(deposit)
+    } else depositsLeft.push(deposit)
     if (isSure) lines[only] = (lines[only] ?? 0) + 1
   }
   const matches: DepositMatch[] = []
-  for (const { place, deposit } of pairs) {
+  for (const [at, deposit] of firstLines.entries()) {
+    const place = firstPlaces[at] ?? -1
     const payout = payouts[place]
     if (payout === undefined) continue
     matches.push({

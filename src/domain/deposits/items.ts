@@ -38,6 +38,7 @@ export interface DepositItem {
   readonly named: readonly (readonly PayoutReference[])[]
 }
 
+/** In the order of a board. */
 export function payoutItems(payouts: readonly ProvedPayout[], policy: Policy): PayoutItem[] {
   const windowFirst = remembering((day: Day) => onOrAfterBusinessDay(day))
   const windowLast = remembering((day: Day) => addBusinessDays(day, policy.matchWindowDays))
@@ -117,7 +118,7 @@ export function isProvidersLine(
 
 /** The lines of own accounts. */
 export interface OwnLines {
-  /** The provider's, in the order in which they came. */
+  /** The provider's, in the order of a board. */
   readonly ofProvider: readonly DepositItem[]
   /** All others, by the entity that owns the account. */
   readonly others: ReadonlyMap<string, readonly StoredBankEntry[]>

@@ -404,9 +404,9 @@ function judgeOpenLines(
   judged: Judged,
 ): Map<string, StoredBankEntry> {
   const unknownPayoutLines = new Map<string, StoredBankEntry>()
-  const namedByOpen = new Set(matching.left.deposits.map((line) => onlyNamed(line)?.name))
+  const namedByOpen = new Set(matching.left.deposits.map((line) => onlyNamed(line)?.payoutId))
   const concerned = matching.matches.filter(({ payouts }) =>
-    payouts.some(({ name }) => namedByOpen.has(name)),
+    payouts.some(({ payoutId }) => namedByOpen.has(payoutId)),
   )
   const ties: TiesOfPayouts = {
     firstOf: firstLines(concerned),
