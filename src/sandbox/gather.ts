@@ -510,7 +510,8 @@ function differs(
   const vatIsOff =
     vatBasis !== null &&
     line.vatMinor !== null &&
-    2n * absolute(absolute(line.vatMinor) * divisor - absolute(line.feeMinor) * rate) > divisor
+    2n * absolute(absolute(line.vatMinor) * divisor - absolute(line.feeMinor) * rate) >=
+      3n * divisor
   return (
     turn(conventions.flippedGrossKinds, line.grossMinor) !== row.amountMinor ||
     turn(conventions.flippedFeeKinds, feeMinor) !== row.feeMinor ||
