@@ -1,6 +1,6 @@
 /** Payments that were looked at, with the refunds that stand on them. */
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, gte, inArray, isNotNull, isNull, lt, notExists, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, gte, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { groupBy } from '../src/domain/collections.ts'
 import type { EpochSeconds } from '../src/domain/day.ts'
 import type { Payment } from '../src/domain/payment.ts'
@@ -142,39 +142,19 @@ interface SaleSpan {
   readonly endS: EpochSeconds
 }
 
-function isSaleIn(entity: string, { startS, endS }: SaleSpan): SQL | undefined {
-  return and(
-    eq(bt.entity, entity),
-    eq(bt.kind, 'from_transaction'),
-    isNull(bt.vanishedRunId),
-    isNotNull(bt.paymentId),
-    gte(bt.createdS, startS),
-    lt(bt.createdS, endS),
-  )
-}
+const SALES_AT_ONCE = 5_000
 
-/** Payments of sales that were not looked at in a run. */
+/**
+ * Payments of sales that were not looked at in a run. Piece by piece: they are hardly any, of maybe a
+ * million, and a join with payments that were stored a moment ago is planned as if there were none.
+ */
 export async function findPaymentIdsNotSeen(
   db: DbOrTx,
   entity: string,
   runId: number,
   span: SaleSpan,
 ): Promise<string[]> {
-  const seen = db
-    .select({ id: payments.id })
-    .from(payments)
-    .where(
-      and(
-        eq(payments.entity, entity),
-        eq(payments.id, sql`${bt.paymentId}`),
-        eq(payments.lookedUpRunId, runId),
-      ),
-    )
-  const found = await db
-    .selectDistinct({ id: sql<string>`${bt.paymentId}` })
-    .from(bt)
-    .where(and(isSaleIn(entity, span), notExists(seen)))
-  return found.map(({ id }) => id)
+  return findPaymentIds(db, entity, span, (look) => look?.lookedUpRunId !== runId)
 }
 
 /** Payments of sales that are stored without their plan, or not at all. */
@@ -185,19 +165,77 @@ export async function findPaymentIdsWithoutPlan(
     seenInRunId,
     ...span
   }: SaleSpan & {
-    /** Only those looked at in a run; null: all. */ readonly seenInRunId: number | null
+    /** Only those looked at in a run; null: all. */
+    readonly seenInRunId: number | null
   },
 ): Promise<string[]> {
-  const found = await db
-    .selectDistinct({ id: sql<string>`${bt.paymentId}` })
-    .from(bt)
-    .leftJoin(payments, and(eq(payments.entity, bt.entity), eq(payments.id, bt.paymentId)))
-    .where(
-      and(
-        isSaleIn(entity, span),
-        isNull(payments.plan),
-        seenInRunId === null ? undefined : eq(payments.lookedUpRunId, seenInRunId),
-      ),
-    )
-  return found.map(({ id }) => id)
+  return findPaymentIds(
+    db,
+    entity,
+    span,
+    (look) =>
+      (look?.plan ?? null) === null &&
+      (seenInRunId === null || look?.lookedUpRunId === seenInRunId),
+  )
+}
+
+/** What the last look at a payment left. */
+interface LastLook {
+  readonly plan: string | null
+  readonly lookedUpRunId: number
+}
+
+async function findPaymentIds(
+  db: DbOrTx,
+  entity: string,
+  span: SaleSpan,
+  isWanted: (look: LastLook | undefined) => boolean,
+): Promise<string[]> {
+  const wanted = new Set<string>()
+  for await (const ids of salePayments(db, entity, span)) {
+    const looks = await db
+      .select({ id: payments.id, plan: payments.plan, lookedUpRunId: payments.lookedUpRunId })
+      .from(payments)
+      .where(and(eq(payments.entity, entity), inArray(payments.id, [...ids])))
+    const lookOf = new Map(looks.map((look) => [look.id, look]))
+    for (const id of ids) if (isWanted(lookOf.get(id))) wanted.add(id)
+  }
+  return [...wanted]
+}
+
+/** The payments of sales in pieces; one of several sales may come several times. */
+async function* salePayments(
+  db: DbOrTx,
+  entity: string,
+  { startS, endS }: SaleSpan,
+): AsyncGenerator<ReadonlySet<string>> {
+  let last: { readonly id: string; readonly createdS: EpochSeconds } | null = null
+  for (;;) {
+    const isNext: SQL | undefined =
+      last === null
+        ? gte(bt.createdS, startS)
+        : and(
+            gte(bt.createdS, last.createdS),
+            or(gt(bt.createdS, last.createdS), gt(bt.id, last.id)),
+          )
+    const piece: { id: string; createdS: EpochSeconds; paymentId: string | null }[] = await db
+      .select({ id: bt.id, createdS: bt.createdS, paymentId: bt.paymentId })
+      .from(bt)
+      .where(
+        and(
+          eq(bt.entity, entity),
+          eq(bt.kind, 'from_transaction'),
+          isNull(bt.vanishedRunId),
+          isNext,
+          lt(bt.createdS, endS),
+        ),
+      )
+      .orderBy(asc(bt.createdS), asc(bt.id))
+      .limit(SALES_AT_ONCE)
+    const ids = new Set(piece.flatMap(({ paymentId }) => paymentId ?? []))
+    if (ids.size > 0) yield ids
+    const end = piece.at(-1)
+    if (end === undefined || piece.length < SALES_AT_ONCE) return
+    last = end
+  }
 }
