@@ -8,15 +8,15 @@ import type { BookedLine } from '../src/domain/deposits/booked-lines.ts'
 import type { Facts } from '../src/domain/facts.ts'
 import { VAT_RATE_PERCENT_DEFAULT } from '../src/domain/fee-contract.ts'
 import {
+  entriesOf,
   type EntityJournalFacts,
   type Journal,
   journalAbout,
   journalOf,
-  type JournalRow,
 } from '../src/domain/journal.ts'
 import { periodInstants } from '../src/domain/period.ts'
 import type { ReportText } from '../reports/text.ts'
-import { type Spool, spool } from './spool.ts'
+import { openSpool } from './spool.ts'
 
 /** Rows of one entity that are booked one by one: a journal of some 900 MB. */
 const JOURNAL_ROWS_MAX = 1_000_000
@@ -39,22 +39,21 @@ export async function withJournal<T>(
     periodEndS: endS,
     asOfEndS: startOfDay(addDays(facts.asOf, 1), zone),
   }
-  const spools: Spool<JournalRow>[] = []
+  const spool = await openSpool()
   try {
     const gathered: EntityJournalFacts[] = []
     for (const { name, fees } of entities) {
-      const rows = await spool(loadJournalRows(db, { entity: name, ...bounds }), JOURNAL_ROWS_MAX)
-      if (rows !== null) spools.push(rows)
+      const rows = loadJournalRows(db, { entity: name, ...bounds })
       gathered.push({
         entity: name,
-        rows: rows?.values ?? null,
+        rows: await spool.keep(rows, JOURNAL_ROWS_MAX),
         vatRatePercent: fees?.vatRatePercent ?? VAT_RATE_PERCENT_DEFAULT,
         feeVat: feeVatSetting(fees, config),
       })
     }
     return await use(journalOf(facts, gathered, lines, config.journal))
   } finally {
-    for (const rows of spools) rows.close()
+    spool.close()
   }
 }
 
@@ -85,7 +84,7 @@ export function fecFiles(
     .filter(({ name }) => booked.has(name))
     .map(({ name, siren }) => {
       const entity = entities.length > 1 ? name : null
-      const own = journalAbout(journal, [name]).entries
+      const own = entriesOf(journalAbout(journal, [name]))
       return {
         name: fecFileName({ siren, entity, lastDay: period.last }),
         text: fecText(own, { ...config.journal, currency: ledgerCurrency, validatedOn: asOf }),

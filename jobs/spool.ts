@@ -6,9 +6,14 @@ import path from 'node:path'
 import { deserialize, serialize } from 'node:v8'
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 
-export interface Spool<T> {
-  /** In the order in which they came; a piece of them in memory at a time. Not after `close`. */
-  readonly values: Iterable<T>
+export interface Spool {
+  /**
+   * Reads the pieces to their end and keeps their values.
+   * @param max of values; of more nothing is kept, and the answer is null.
+   * @returns the values in the order in which they came, a piece of them in memory at a time. Not to be
+   * read after `close`.
+   */
+  keep<T>(pieces: AsyncIterable<readonly T[]>, max: number): Promise<Iterable<T> | null>
   close(): void
 }
 
@@ -18,44 +23,31 @@ interface Piece {
   readonly bytes: number
 }
 
-/**
- * @param max of values; if there are more, nothing is kept and the answer is null.
- * @throws the file system's own error (with `code` and `path`) if the temporary folder cannot be written.
- */
-export async function spool<T>(
-  pieces: AsyncIterable<readonly T[]>,
-  max: number,
-): Promise<Spool<T> | null> {
+/** @throws the file system's own error (with `code` and `path`) if the temporary folder cannot be written. */
+export async function openSpool(): Promise<Spool> {
   const file = await openNameless()
-  const index: Piece[] = []
-  let count = 0
   let end = 0
-  try {
-    for await (const values of pieces) {
-      count += values.length
-      if (count > max) break
-      // Rows repeat each other's names and beginnings: a tenth is left of them.
-      const bytes = deflateRawSync(serialize(values), { level: constants.Z_BEST_SPEED })
-      writeWhole(file, bytes, end)
-      index.push({ position: end, bytes: bytes.length })
-      end += bytes.length
-    }
-  } catch (error) {
-    closeSync(file)
-    throw error
-  }
-  if (count > max) {
-    closeSync(file)
-    return null
-  }
   return {
-    values: {
-      *[Symbol.iterator]() {
-        for (const piece of index) {
-          const values: readonly T[] = deserialize(inflateRawSync(readPiece(file, piece)))
-          yield* values
-        }
-      },
+    keep: async <T>(pieces: AsyncIterable<readonly T[]>, max: number) => {
+      const index: Piece[] = []
+      let count = 0
+      for await (const values of pieces) {
+        count += values.length
+        if (count > max) return null
+        // Rows repeat each other's names and beginnings: a tenth is left of them.
+        const bytes = deflateRawSync(serialize(values), { level: constants.Z_BEST_SPEED })
+        writeWhole(file, bytes, end)
+        index.push({ position: end, bytes: bytes.length })
+        end += bytes.length
+      }
+      return {
+        *[Symbol.iterator]() {
+          for (const piece of index) {
+            const values: readonly T[] = deserialize(inflateRawSync(readPiece(file, piece)))
+            yield* values
+          }
+        },
+      }
     },
     close: () => closeSync(file),
   }

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Journal } from '../src/domain/journal.ts'
+import { entriesOf, type Journal } from '../src/domain/journal.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
 import { makeFolder } from '../src/make-folder.ts'
 import type { MetricsOfPeriod } from '../src/domain/metrics.ts'
@@ -153,7 +153,7 @@ export function reportTexts({
     ['settlements.csv', settlementsCsv(reconciliation.settlements, dialect)],
     ['refunds.csv', refundsCsv(reconciliation.refunds, dialect)],
     ['open_items.csv', openItemsCsv(reconciliation.openItems, dialect)],
-    ['journal.csv', journalCsv(journal.entries, run.entities, dialect)],
+    ['journal.csv', journalCsv(entriesOf(journal), run.entities, dialect)],
     ['summary.csv', summaryCsv(reconciliation.summary, dialect)],
     ['plans.csv', plansCsv(reconciliation.plans?.rows ?? [], dialect)],
     [PAGE, reportHtml({ reconciliation, journal, notes: run.notes, lastMails, history })],

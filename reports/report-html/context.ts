@@ -1,5 +1,5 @@
 import { groupBy } from '../../src/domain/collections.ts'
-import type { Journal, JournalEntry } from '../../src/domain/journal.ts'
+import { entriesOf, type Journal, type JournalEntry } from '../../src/domain/journal.ts'
 import type { MetricsOfPeriod } from '../../src/domain/metrics.ts'
 import { absolute, type Currency, sumOf } from '../../src/domain/money.ts'
 import { periodContains } from '../../src/domain/period.ts'
@@ -106,7 +106,7 @@ function bookingsOf({ reconciliation, journal }: ReportHtmlInput): Map<string, J
     ({ subject }) => subject,
   )
   const found = new Map<string, JournalEntry[]>()
-  for (const entry of journal.entries) {
+  for (const entry of entriesOf(journal)) {
     const subject = entry.balanceTransactionId ?? entry.document
     const isPayout = entry.lines.some(({ account }) => account === journal.accounts.transit)
     const names = isPayout ? [subject, entry.document] : [subject]

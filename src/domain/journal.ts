@@ -98,6 +98,13 @@ export interface JournalEntry {
   readonly lines: readonly JournalLine[]
 }
 
+/** The entries of one entity. */
+interface Book {
+  readonly entity: string
+  /** By day, ledger before bank, creation and id. Made anew each time they are gone through. */
+  readonly entries: Iterable<JournalEntry>
+}
+
 /** The sum that an account moves by: positive when it is debited more. */
 interface Moved {
   readonly entity: string
@@ -118,8 +125,8 @@ interface EntityVat {
 
 export interface Journal {
   readonly accounts: JournalAccounts
-  /** By entity, day, ledger before bank, creation and id. Made anew each time they are gone through. */
-  readonly entries: Iterable<JournalEntry>
+  /** Of those entities that have a journal, in the order of their names. */
+  readonly books: readonly Book[]
   /** What the entries move the provider's account by, by entity and currency. */
   readonly moved: readonly Moved[]
   readonly vat: readonly EntityVat[]
@@ -136,7 +143,7 @@ export function journalOf(
   lines: readonly BookedLine[],
   scheme: JournalScheme,
 ): Journal {
-  const books: (() => Iterable<JournalEntry>)[] = []
+  const books: Book[] = []
   const vats: EntityVat[] = []
   const notes: string[] = []
   for (const account of given.toSorted((a, b) => compareText(a.entity, b.entity))) {
@@ -163,19 +170,29 @@ export function journalOf(
     const ofBank = bankEntries(facts, entity, lines, scheme).toSorted((a, b) =>
       compareText(a.day, b.day),
     )
-    books.push(() => inDayOrder(ledgerEntries(facts, entity, rows, vatOf, scheme), ofBank))
-  }
-  const entries: Iterable<JournalEntry> = {
-    *[Symbol.iterator]() {
-      for (const book of books) yield* book()
-    },
+    books.push({
+      entity,
+      entries: {
+        [Symbol.iterator]: () =>
+          inDayOrder(ledgerEntries(facts, entity, rows, vatOf, scheme), ofBank),
+      },
+    })
   }
   return {
     accounts: scheme.accounts,
-    entries,
+    books,
     vat: vats,
     notes,
-    ...checkJournal(facts, entries, vats, scheme),
+    ...checkJournal(facts, books, scheme),
+  }
+}
+
+/** All entries of a journal, one entity after the other. */
+export function entriesOf({ books }: Pick<Journal, 'books'>): Iterable<JournalEntry> {
+  return {
+    *[Symbol.iterator]() {
+      for (const { entries } of books) yield* entries
+    },
   }
 }
 
@@ -184,11 +201,7 @@ export function journalAbout(journal: Journal, names: readonly string[]): Journa
   const isTheirs = ({ entity }: { readonly entity: string }): boolean => names.includes(entity)
   return {
     ...journal,
-    entries: {
-      *[Symbol.iterator]() {
-        for (const entry of journal.entries) if (isTheirs(entry)) yield entry
-      },
-    },
+    books: journal.books.filter(isTheirs),
     moved: journal.moved.filter(isTheirs),
     vat: journal.vat.filter(isTheirs),
   }
@@ -478,13 +491,12 @@ function ascii(text: string): string {
 /** Each entry balances, and the provider's account moves as the ledger does. */
 function checkJournal(
   facts: Facts,
-  entries: Iterable<JournalEntry>,
-  vat: readonly EntityVat[],
+  books: readonly Book[],
   { accounts }: JournalScheme,
 ): Pick<Journal, 'moved' | 'controlFaults'> {
   const controlFaults: string[] = []
   const movedOf = new Map<string, Map<Currency, bigint>>()
-  for (const { entity, currency, document, lines } of entries) {
+  for (const { entity, currency, document, lines } of entriesOf({ books })) {
     if (sumOf(lines.map(({ debitMinor }) => debitMinor)) !== 0n) {
       controlFaults.push(`${entity}: the journal entry of ${document} does not balance`)
     }
@@ -494,7 +506,7 @@ function checkJournal(
       if (account === accounts.provider) own.set(currency, (own.get(currency) ?? 0n) + debitMinor)
     }
   }
-  const booked = new Set(vat.filter(({ isBooked }) => isBooked).map(({ entity }) => entity))
+  const booked = new Set(books.map(({ entity }) => entity))
   for (const { entity, movements } of facts.entities) {
     if (!booked.has(entity)) continue
     const moved = movements.filter(({ when }) => when === 'period')

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { failureOf } from '../../jobs/fault-text.ts'
-import { spool } from '../../jobs/spool.ts'
+import { openSpool, type Spool } from '../../jobs/spool.ts'
 import { EXIT } from '../../src/errors.ts'
 
 let folder = ''
@@ -39,54 +39,64 @@ async function all(...sizes: readonly number[]): Promise<Value[]> {
   return values
 }
 
-test('are read as they came, as often as one likes, also by two readers in turn', async () => {
-  const kept = await spool(piecesOf(3, 0, 500, 1), 504)
-  if (kept === null) throw new Error('they are not too many')
+/** For the time of a test, and gone after it. */
+async function withSpool(use: (spool: Spool) => Promise<void>): Promise<void> {
+  const spool = await openSpool()
   try {
+    expect(await readdir(folder)).toEqual([])
+    await use(spool)
+  } finally {
+    spool.close()
+  }
+}
+
+test('are read as they came, as often as one likes, also by two readers in turn', () =>
+  withSpool(async (spool) => {
+    const values = await spool.keep(piecesOf(3, 0, 500, 1), 504)
+    const others = await spool.keep(piecesOf(40), 40)
+    if (values === null || others === null) throw new Error('they are not too many')
     const expected = await all(3, 0, 500, 1)
-    expect([...kept.values]).toEqual(expected)
-    const [one, other] = [kept.values[Symbol.iterator](), kept.values[Symbol.iterator]()]
+    expect([...values]).toEqual(expected)
+    expect([...others]).toEqual(await all(40))
+    const [one, other] = [values[Symbol.iterator](), values[Symbol.iterator]()]
     for (const value of expected) {
       expect([one.next().value, other.next().value]).toEqual([value, value])
     }
     expect([one.next().done, other.next().done]).toEqual([true, true])
-    for (const value of kept.values) {
+    for (const value of values) {
       expect(value).toEqual(expected[0])
       break
     }
-    expect(await readdir(folder)).toEqual([])
-  } finally {
-    kept.close()
-  }
-  expect(() => [...kept.values]).toThrow()
-})
+  }))
 
-test('more than one wants are not read to their end', async () => {
-  let asked = 0
-  async function* endless(): AsyncGenerator<readonly Value[]> {
-    for (;;) {
-      asked += 1
-      yield* piecesOf(10)
+test('more than one wants are not read to their end, and what came before stays', () =>
+  withSpool(async (spool) => {
+    let asked = 0
+    async function* endless(): AsyncGenerator<readonly Value[]> {
+      for (;;) {
+        asked += 1
+        yield* piecesOf(10)
+      }
     }
-  }
-  expect(await spool(endless(), 25)).toBeNull()
-  expect(asked).toBe(3)
-  expect(await readdir(folder)).toEqual([])
-})
+    const values = await spool.keep(piecesOf(7), 25)
+    expect(await spool.keep(endless(), 25)).toBeNull()
+    expect(asked).toBe(3)
+    expect([...(values ?? [])]).toEqual(await all(7))
+  }))
 
-test('a source that fails leaves no file', async () => {
-  async function* broken(): AsyncGenerator<readonly Value[]> {
-    yield* piecesOf(2)
-    throw new Error('the line is dead')
-  }
-  await expect(spool(broken(), 100)).rejects.toThrow('the line is dead')
-  expect(await readdir(folder)).toEqual([])
-})
+test('a source that fails is told of as it fails', () =>
+  withSpool(async (spool) => {
+    async function* broken(): AsyncGenerator<readonly Value[]> {
+      yield* piecesOf(2)
+      throw new Error('the line is dead')
+    }
+    await expect(spool.keep(broken(), 100)).rejects.toThrow('the line is dead')
+  }))
 
 test('a folder that cannot be used is named, as something that a setting mends', async () => {
   const gone = path.join(folder, 'gone')
   vi.stubEnv('TMPDIR', gone)
-  const error: unknown = await spool(piecesOf(1), 1).catch((thrown: unknown) => thrown)
+  const error: unknown = await openSpool().catch((thrown: unknown) => thrown)
   const { exitCode, message, hint } = failureOf(error)
   expect(exitCode).toBe(EXIT.configuration)
   expect(message).toContain(gone)

@@ -14,6 +14,7 @@ import { dayOfInstant, parseDay, startOfDay } from '../../src/domain/day.ts'
 import type { BookedLine } from '../../src/domain/deposits/booked-lines.ts'
 import type { Facts } from '../../src/domain/facts.ts'
 import {
+  entriesOf,
   type EntityJournalFacts,
   type FeeVat,
   type Journal,
@@ -87,18 +88,18 @@ function journalWith(
   return journalOf(factsWith(items.map((item) => item.row)), [given], lines, SCHEME)
 }
 
-const entriesOf = ({ entries }: Journal): JournalEntry[] => [...entries]
+const allOf = (journal: Journal): JournalEntry[] => [...entriesOf(journal)]
 
 /** The whole `journal.csv`. */
 const csvOf = (
-  { entries }: Journal,
+  journal: Journal,
   entities: readonly string[] = ['default'],
   dialect: CsvDialect = 'iso',
-): string => wholeText(journalCsv(entries, entities, dialect))
+): string => wholeText(journalCsv(entriesOf(journal), entities, dialect))
 
 /** `467 +100.00 | 411 -100.00`, one text an entry. */
 function told(journal: Journal): string[] {
-  return entriesOf(journal).map(({ lines, currency }) =>
+  return allOf(journal).map(({ lines, currency }) =>
     lines
       .map(
         ({ account, debitMinor }) =>
@@ -182,7 +183,7 @@ describe('entries by kind of row', () => {
     const journal = journalWith([silent(item)])
     expect(journal).toMatchObject({ notes: [], controlFaults: [] })
     expect(told(journal)).toEqual([lines])
-    expect(entriesOf(journal)[0]).toMatchObject({
+    expect(allOf(journal)[0]).toMatchObject({
       day: '2024-03-19',
       journal: 'ALM',
       document,
@@ -205,7 +206,7 @@ describe('entries by kind of row', () => {
       [],
       SCHEME,
     )
-    expect(entriesOf(journal)).toEqual([])
+    expect(allOf(journal)).toEqual([])
   })
 })
 
@@ -241,7 +242,7 @@ describe('entries of bank lines', () => {
       SCHEME,
     )
     expect(told(journal)).toEqual([lines])
-    expect(entriesOf(journal)[0]).toMatchObject({
+    expect(allOf(journal)[0]).toMatchObject({
       journal: 'BQ',
       document: 'B1',
       day: '2024-03-20',
@@ -299,7 +300,7 @@ describe('whether fees contain VAT', () => {
     const journal = journalWith(items, { feeVat })
     expect(journal.notes).toEqual([])
     expect(journal.vat).toMatchObject([{ basis, isBooked: true }])
-    expect(entriesOf(journal)).toHaveLength(items.length)
+    expect(allOf(journal)).toHaveLength(items.length)
   })
 
   test.each<[string, JournalRow[], FeeVat | null, RegExp]>([
@@ -318,7 +319,7 @@ describe('whether fees contain VAT', () => {
     ],
   ])('is not known, so nothing is booked and a note says why: %s', (_, items, feeVat, why) => {
     const journal = journalWith(items, { feeVat })
-    expect(entriesOf(journal)).toEqual([])
+    expect(allOf(journal)).toEqual([])
     expect(journal.controlFaults).toEqual([])
     expect(journal.vat).toMatchObject([{ basis: null, isBooked: false }])
     expect(journal.notes).toEqual([expect.stringMatching(why)])
@@ -343,7 +344,7 @@ describe('whether fees contain VAT', () => {
       [],
       SCHEME,
     )
-    expect(entriesOf(journal)).toEqual([])
+    expect(allOf(journal)).toEqual([])
     expect(journal.notes).toEqual([expect.stringMatching(/more ledger rows .* month by month/)])
   })
 })
@@ -414,7 +415,7 @@ describe('whatever the ledger holds', () => {
             const ledgerMinor = sumOf(nets.map((item) => item.row.netMinor))
             const moved = journal.moved.find((each) => each.currency === currency)
             expect(moved?.debitMinor ?? 0n).toBe(ledgerMinor)
-            const posted = entriesOf(journal)
+            const posted = allOf(journal)
               .filter((entry) => entry.currency === currency)
               .flatMap(({ lines }) => lines.filter(({ account }) => account === '467'))
             expect(sumOf(posted.map(({ debitMinor }) => debitMinor))).toBe(ledgerMinor)
@@ -429,7 +430,7 @@ describe('whatever the ledger holds', () => {
     fc.assert(
       fc.property(anyRows, (items) => {
         const journal = journalWith(items)
-        expect(entriesOf(journal)).toEqual(entriesOf(journal))
+        expect(allOf(journal)).toEqual(allOf(journal))
         expectBalanced(parse(csvOf(journal), { columns: true }))
       }),
     )
@@ -450,7 +451,7 @@ describe('whatever the ledger holds', () => {
       fc.property(anyRows, (items) => {
         const journal = journalWith(items)
         const lines = fecLines(fec(journal))
-        const inEuro = entriesOf(journal).filter(({ currency }) => currency === 'EUR')
+        const inEuro = allOf(journal).filter(({ currency }) => currency === 'EUR')
         const numbers = [...groupBy(lines, (line) => line['EcritureNum'] ?? '')]
         expect(numbers.map(([number]) => number)).toEqual(inEuro.map((_, at) => String(at + 1)))
         for (const [, entry] of numbers) {
@@ -469,7 +470,7 @@ const comma = (line: ReportRow, name: string): bigint =>
 
 function fec(journal: Journal): string {
   const options = { ...SCHEME, currency: 'EUR', validatedOn: parseDay('2024-04-05') }
-  return wholeText(fecText(journal.entries, options))
+  return wholeText(fecText(entriesOf(journal), options))
 }
 
 const FEC_COLUMNS =
@@ -556,8 +557,10 @@ describe('the files', () => {
       row({ id: 'balance_txn_2', amount: 5_000n, currency: 'USD', paymentId: 'payment_usd' }),
       row({ id: 'balance_txn_3', amount: 700n, currency: 'JPY', paymentId: 'payment_jpy' }),
     ]
-    const entries = entriesOf(journalWith(rows.map(silent)))
-    const documents = fecLines(fec({ ...sample, entries })).map((line) => line['PieceRef'])
+    const entries = allOf(journalWith(rows.map(silent)))
+    const documents = fecLines(fec({ ...sample, books: [{ entity: 'default', entries }] })).map(
+      (line) => line['PieceRef'],
+    )
     expect(new Set(documents)).toEqual(new Set(['payment_1']))
     expect(fecNotes(entries, { currency: 'EUR', entity: null })).toEqual([
       expect.stringMatching(
@@ -569,9 +572,10 @@ describe('the files', () => {
   })
 
   test('a bank’s text cannot break a line or a cell of it', () => {
-    const [entry] = sample.entries
+    const [entry] = allOf(sample)
     if (entry === undefined) throw new Error('the sample has an entry')
-    const hostile = { ...sample, entries: [{ ...entry, document: 'réf\t1\r\n|2\u202e € ' }] }
+    const entries = [{ ...entry, document: 'réf\t1\r\n|2\u202e € ' }]
+    const hostile = { ...sample, books: [{ entity: 'default', entries }] }
     expect(fecLines(fec(hostile)).map((line) => line['PieceRef'])).toEqual([
       'ref 1 2 ?',
       'ref 1 2 ?',
@@ -750,5 +754,5 @@ test('a row of the first minutes of a day in Paris stands on that day, not on th
   const createdS = startOfDay(parseDay('2024-03-20'), ZONE) + 60
   expect(dayOfInstant(createdS, 'UTC')).toBe('2024-03-19')
   const journal = journalWith([silent(row({ amount: 100n, createdS }))])
-  expect(entriesOf(journal).map(({ day }) => day)).toEqual(['2024-03-20'])
+  expect(allOf(journal).map(({ day }) => day)).toEqual(['2024-03-20'])
 })

@@ -351,7 +351,7 @@ describe('from data that is not the demo’s', () => {
     const { page } = await openMade(
       {
         notes: ['The statement of 2024-03-22 was rejected.'],
-        journal: { ...journal, entries: [], vat: [], notes: ['Set FEE_VAT.'] },
+        journal: { ...journal, books: [], vat: [], notes: ['Set FEE_VAT.'] },
       },
       CHECKED,
     )

@@ -123,17 +123,22 @@ export const journal: Journal = {
     customers: '411',
     suspense: '471',
   },
-  entries: [
+  books: [
     {
       entity: 'default',
-      day: parseDay('2024-03-19'),
-      journal: 'ALM',
-      currency: 'EUR',
-      document: 'payout_1A',
-      balanceTransactionId: 'balance_txn_1',
-      lines: [
-        { account: '467', label: 'Alma payout', debitMinor: -250000n, payoutId: 'payout_1A' },
-        { account: '511', label: 'Alma payout', debitMinor: 250000n, payoutId: 'payout_1A' },
+      entries: [
+        {
+          entity: 'default',
+          day: parseDay('2024-03-19'),
+          journal: 'ALM',
+          currency: 'EUR',
+          document: 'payout_1A',
+          balanceTransactionId: 'balance_txn_1',
+          lines: [
+            { account: '467', label: 'Alma payout', debitMinor: -250000n, payoutId: 'payout_1A' },
+            { account: '511', label: 'Alma payout', debitMinor: 250000n, payoutId: 'payout_1A' },
+          ],
+        },
       ],
     },
   ],

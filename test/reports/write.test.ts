@@ -154,7 +154,7 @@ describe('a second report', () => {
 
   test.each<[string, Partial<WriteReportsInput>]>([
     ['a row', { reconciliation: { ...reconciliation, refunds: [] } }],
-    ['an entry', { journal: { ...journal, entries: [] } }],
+    ['an entry', { journal: { ...journal, books: [] } }],
     ['a note', { run: { ...run, notes: [] } }],
     ['an input', { run: { ...run, inputs: { ...run.inputs, bankFiles: [bankFile, bankFile] } } }],
     ['the dialect', { dialect: 'fr' }],
@@ -232,10 +232,10 @@ describe('a report that is refused', () => {
   })
 
   test('was looked at as its files lie on the disk, a long one too', async () => {
-    for (const entries of [journal.entries, [], journal.entries]) {
+    for (const books of [journal.books, [], journal.books]) {
       let posted = ''
       await write({
-        journal: { ...journal, entries },
+        journal: { ...journal, books },
         examine: async (texts) => {
           const text = texts.get('journal.csv')
           if (text === undefined || typeof text === 'string') throw new Error('it comes in pieces')
