@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { BenchLine, Benchmark } from './benchmark.ts'
-import { type FirstRun, firstRun } from './first-run.ts'
+import { buildProgram, type FirstRun, firstRun } from './first-run.ts'
 import { type BenchDatabase, LEDGER_DAYS, openBenchDatabase, shapeOf } from './ledger-floors.ts'
 
 const SMALL_ROWS = 100_000
@@ -19,6 +19,7 @@ export const memory: Benchmark = {
   run: async ({ rows }) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'alma-bench-memory-'))
     const database = await openBenchDatabase()
+    await buildProgram()
     try {
       return [await daysLine(rows, database, folder), await payoutsLine(rows, database, folder)]
     } finally {
