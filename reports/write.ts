@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { entriesOf, type Journal } from '../src/domain/journal.ts'
@@ -132,8 +131,14 @@ async function readyLong(dir: string, name: string, text: Iterable<string>): Pro
 
 function readable(file: ReadyFile): ReadableText {
   if ('text' in file) return file.text
-  const { path } = file
-  return { [Symbol.asyncIterator]: () => createReadStream(path, 'utf8')[Symbol.asyncIterator]() }
+  return { [Symbol.asyncIterator]: () => piecesOfFile(file.path) }
+}
+
+async function* piecesOfFile(path: string): AsyncGenerator<string> {
+  const file = await open(path)
+  // The stream closes the file, read to its end or not.
+  const pieces: AsyncIterable<string> = file.createReadStream({ encoding: 'utf8' })
+  yield* pieces
 }
 
 /** The files of a period, but for the manifest: text by name. */
