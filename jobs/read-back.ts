@@ -3,7 +3,7 @@
  * before they are written over an earlier report and before they are sent. What a person opens is
  * asked, not what the program meant.
  */
-import { Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { parse } from 'csv-parse'
 import type { DbOrTx } from '../db/client.ts'
 import { loadRowSums } from '../db/facts-check.ts'
@@ -102,15 +102,15 @@ async function* linesOf(
 ): AsyncGenerator<Line> {
   const text = texts.get(name)
   if (text === undefined) throw new InvalidValue(`there is no ${name}`)
-  const records: AsyncIterable<Readonly<Record<string, string>>> = Readable.from(
-    typeof text === 'string' ? piecesOf(text) : text,
-  ).pipe(
-    parse({
-      delimiter: DELIMITERS[dialect],
-      columns: (found: string[]) => found.map((title) => (titles.includes(title) ? title : false)),
-      bom: true,
-    }),
-  )
+  const parser = parse({
+    delimiter: DELIMITERS[dialect],
+    columns: (found: string[]) => found.map((title) => (titles.includes(title) ? title : false)),
+    bom: true,
+  })
+  // A pipeline, so that what fails at the disk is thrown below, and a file is closed that is not read
+  // to its end. What it says at its end the loop has said already.
+  pipeline(Readable.from(typeof text === 'string' ? piecesOf(text) : text), parser, () => undefined)
+  const records: AsyncIterable<Readonly<Record<string, string>>> = parser
   for await (const record of records) {
     const cell = (title: string): string => {
       const found = record[title]

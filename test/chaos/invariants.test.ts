@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { refuteFiles } from '../../jobs/read-back.ts'
 import { wholeText } from '../../reports/text.ts'
-import { reportTexts } from '../../reports/write.ts'
+import { type ReadableText, reportTexts } from '../../reports/write.ts'
 import type { CsvDialect } from '../../reports/csv.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
 import type { Reconciliation } from '../../src/domain/reconciliation.ts'
@@ -145,6 +145,14 @@ describe('a report read back', () => {
     expect(await refuteFiles(without, report, 'iso')).toEqual([
       'the report cannot be read back: there is no settlements.csv',
     ])
+    async function* unreadable(): AsyncGenerator<string> {
+      yield* await Promise.resolve([posted.slice(0, 100)])
+      throw new Error('EIO: i/o error')
+    }
+    const onBadDisk = new Map<string, ReadableText>(texts).set('journal.csv', {
+      [Symbol.asyncIterator]: unreadable,
+    })
+    await expect(refuteFiles(onBadDisk, report, 'iso')).rejects.toThrow('EIO')
     const torn = new Map(texts).set('summary.csv', 'line,entity\nopening_balance,default\n')
     expect(await refuteFiles(torn, report, 'iso')).toHaveLength(1)
   })
