@@ -29,8 +29,11 @@ import {
 } from './ledger-session.ts'
 import { sinceOf } from './ledger-writer.ts'
 
-/** Pages after which the rest is worth sharing: small accounts never ask for a window. */
-const LONG_PAGES = 16
+/**
+ * Pages after which the rest is worth sharing: small accounts never ask for a window. One reader reads
+ * them while the others wait, so a long way pays for each.
+ */
+const LONG_PAGES = 8
 /** What is left of a gap is shared only if this many pages are expected of it. */
 const SHARED_PAGES_MIN = 4
 /** Probes for one beginning: each halves the time in which rows can be. */

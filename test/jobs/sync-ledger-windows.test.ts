@@ -155,7 +155,7 @@ describe('a long first back-fill', () => {
   })
 
   test('of a small account asks for no bounds', async () => {
-    serve(accountOf(1_500))
+    serve(accountOf(700))
     await sync()
     await expectSameAsProvider()
     expect(bounded()).toBe(0)
