@@ -6,8 +6,10 @@ import {
   loadBankSuspects,
 } from '../db/bank-suspects.ts'
 import type { DbOrTx, Tx } from '../db/client.ts'
+import { groupBy } from '../src/domain/collections.ts'
 import { type Day, minDay, parseDay } from '../src/domain/day.ts'
 import { money } from '../src/domain/findings.ts'
+import type { Note } from '../src/domain/note.ts'
 import { UsageFault } from '../src/errors.ts'
 import { bankLineName, resolveBankLines } from './bank-reference.ts'
 import type { DecideFlags } from './command.ts'
@@ -16,16 +18,29 @@ export type SuspectFlags = Extract<DecideFlags, { kind: 'admit' | 'dismiss' }>
 
 const SHOWN_MAX = 10
 
-/** The suspects of a span of days that nobody decided about, as notes of its report. */
+/**
+ * The suspects of a span of days that nobody decided about, as notes of its report.
+ * @param ownersOf the entities that name an account as theirs, in order; null: it belongs to all of
+ * the report; none: to nobody in it.
+ */
 export async function openSuspectNotes(
   db: DbOrTx,
   { first, last, asOf }: { readonly first: Day; readonly last: Day; readonly asOf: Day },
-  isOurs: (account: string) => boolean,
-): Promise<string[]> {
+  ownersOf: (account: string) => readonly string[] | null,
+): Promise<Note[]> {
   if (asOf < first) return []
   const found = await loadBankSuspects(db, { fromDay: first, toDay: minDay(last, asOf) })
-  const open = found.filter(({ decided, account }) => decided === null && isOurs(account))
-  if (open.length === 0) return []
+  const open = found
+    .filter(({ decided }) => decided === null)
+    .map((suspect) => ({ suspect, owners: ownersOf(suspect.account) }))
+    .filter(({ owners }) => owners === null || owners.length > 0)
+  return [...groupBy(open, ({ owners }) => JSON.stringify(owners)).values()].map((ofOwners) => ({
+    entities: ofOwners[0]?.owners ?? null,
+    text: openSuspectsText(ofOwners.map(({ suspect }) => suspect)),
+  }))
+}
+
+function openSuspectsText(open: readonly BankSuspect[]): string {
   const shown = open
     .slice(0, SHOWN_MAX)
     .map(
@@ -35,9 +50,7 @@ export async function openSuspectNotes(
   const more = open.length - shown.length
   const them = open.length === 1 ? '1 bank entry is' : `${open.length} bank entries are`
   const [one] = open
-  return [
-    `${them} probably known from another file in other words, and not counted again: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}. Say of each whether it is money of its own (npm run decide -- admit --bank ${one === undefined ? 'FILE:LINE' : placeOf(one)} …) or the same (… dismiss …).`,
-  ]
+  return `${them} probably known from another file in other words, and not counted again: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}. Say of each whether it is money of its own (npm run decide -- admit --bank ${one === undefined ? 'FILE:LINE' : placeOf(one)} …) or the same (… dismiss …).`
 }
 
 function placeOf({ fileName, position }: BankSuspect): string {

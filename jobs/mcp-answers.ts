@@ -20,6 +20,7 @@ import type { Facts } from '../src/domain/facts.ts'
 import { InvalidValue } from '../src/domain/invalid-value.ts'
 import { floorNotes } from '../src/domain/ledger-floor.ts'
 import { absolute, type Currency, formatAmount, parseAmount, sumOf } from '../src/domain/money.ts'
+import { textsOf } from '../src/domain/note.ts'
 import { parsePeriod, type Period, weekOf } from '../src/domain/period.ts'
 import { sellingStopSentence } from '../src/domain/plans.ts'
 import type { DiscrepancyRow, Reconciliation, SettlementRow } from '../src/domain/reconciliation.ts'
@@ -137,9 +138,9 @@ async function periodSummary(
     ties: reconciliation.controlFaults.length === 0,
     control_faults: reconciliation.controlFaults.slice(0, LINES_MAX),
     notes: [
-      ...(reconciliation.plans?.stops ?? []).map(sellingStopSentence),
+      ...(reconciliation.plans?.stops ?? []).filter(isWanted).map(sellingStopSentence),
       ...notes,
-      ...floorNotes(facts.entities, facts.policy),
+      ...textsOf(floorNotes(facts.entities.filter(isWanted), facts.policy)),
     ].slice(0, LINES_MAX),
     lines: lines.slice(0, LINES_MAX).map(({ line, currency, amountMinor, rows, ...row }) => ({
       line,

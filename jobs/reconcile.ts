@@ -22,6 +22,7 @@ import { refuteRecord } from '../src/domain/invariants.ts'
 import { type Journal, journalAbout } from '../src/domain/journal.ts'
 import { floorNotes } from '../src/domain/ledger-floor.ts'
 import { metricsOf, type PeriodMetrics } from '../src/domain/metrics.ts'
+import { aboutAll, type Note, notesAbout, textsOf } from '../src/domain/note.ts'
 import { periodInstants } from '../src/domain/period.ts'
 import { sellingStopSentence } from '../src/domain/plans.ts'
 import { reconcile } from '../src/domain/reconcile.ts'
@@ -39,7 +40,7 @@ import { fecFiles, withJournal } from './make-journal.ts'
 import { historyWith } from './metrics-history.ts'
 import { dryRunText, resultJson, resultLine, resultText } from './print-result.ts'
 import { refuteByStoredRows, refuteFiles } from './read-back.ts'
-import { lastMailsOf, mailReports, ofEntities } from './send-mail.ts'
+import { type AbsentEntity, lastMailsOf, mailReports, ofEntities } from './send-mail.ts'
 import { appVersion } from './version.ts'
 import { whatIfOf, whatIfText } from './what-if.ts'
 
@@ -60,7 +61,7 @@ export interface PeriodContext {
 
 /** What could not be had, and the exit code that tells of it. */
 interface Shortfall {
-  readonly note: string
+  readonly note: Note
   readonly exitCode: ExitCode
 }
 
@@ -174,13 +175,15 @@ export async function reportPeriod(
   )
 }
 
-/** An account of no entity belongs to all; one of an entity that is left out does not. */
-function ownsOrShares(
+/** Null: an account of no entity belongs to all; empty: one of an entity that is left out does not. */
+function ownersOf(
   { entities }: PeriodContext['config'],
   subject: readonly EntityConfig[],
   account: string,
-): boolean {
-  return !entities.some((entity) => !subject.includes(entity) && entity.ibans.includes(account))
+): string[] | null {
+  const owners = entities.filter(({ ibans }) => ibans.includes(account))
+  if (owners.length === 0) return null
+  return owners.every((owner) => subject.includes(owner)) ? owners.map(({ name }) => name) : []
 }
 
 async function reportHeld(
@@ -238,7 +241,7 @@ async function reportJudged(
   const { config, flags, asOf, runId, io } = context
   const reconciliation = signed?.reconciliation ?? today
   const forJournal = { config, entities: subject }
-  for (const note of journal.notes) io.progress.note(note, 'warn')
+  for (const { text } of journal.notes) io.progress.note(text, 'warn')
   clock.lap('journal')
   refuseIfNotTied([
     ...reconciliation.controlFaults,
@@ -249,42 +252,50 @@ async function reportJudged(
   const entitySet = entitySetOf(subject.map(({ name }) => name))
   const missing = missingInputs(facts, fetched, context)
   // Mails tell these by themselves, to whom they concern.
-  const planNotes = [
-    ...(reconciliation.plans?.stops ?? []).map(sellingStopSentence),
-    ...(reconciliation.plans?.remarks ?? []).map(({ entity, text }) => `${entity}: ${text}`),
+  const planNotes: Note[] = [
+    ...(reconciliation.plans?.stops ?? []).map((stop) => ({
+      entities: [stop.entity],
+      text: sellingStopSentence(stop),
+    })),
+    ...(reconciliation.plans?.remarks ?? []).map(({ entity, text }) => ({
+      entities: [entity],
+      text: `${entity}: ${text}`,
+    })),
   ]
-  const otherNotes = [
+  const otherNotes: Note[] = [
     ...shortfalls.map(({ note }) => note),
     // Of a dry run nothing stays stored, so what it found is not among the stored ones.
-    ...(flags.dryRun ? suspectedNotes(imported.suspected) : []),
+    ...(flags.dryRun ? suspectedNotes(imported.suspected).map(aboutAll) : []),
     ...(await openSuspectNotes(db, { ...flags.period, asOf }, (account) =>
-      ownsOrShares(config, subject, account),
+      ownersOf(config, subject, account),
     )),
     ...missing,
     ...floorNotes(facts.entities, facts.policy),
     ...today.brokenDecisions,
-    ...(signed === null ? [] : [signed.note]),
+    ...(signed === null ? [] : [aboutAll(signed.note)]),
   ]
   const notes = [...planNotes, ...otherNotes]
+  const told = textsOf(notes)
   if (flags.dryRun) {
     const before = await loadLastReported(db, flags.period.label, entitySet)
     const whatIf = await whatIfOf(db, context, { facts, reconciliation: today })
     io.out(
       flags.json
-        ? resultJson(reconciliation, null, notes, whatIf)
+        ? resultJson(reconciliation, null, told, whatIf)
         : whatIf === null
-          ? dryRunText(reconciliation, before, imported, notes)
-          : whatIfText(whatIf, notes),
+          ? dryRunText(reconciliation, before, imported, told)
+          : whatIfText(whatIf, told),
     )
     return { exitCode: exitCodeOf(context, reconciliation, shortfalls), reconciliation }
   }
   await context.assertAlone()
   const dir = flags.out ?? config.reportsDir
-  const toldNotes = [...notes, ...journal.notes]
   const mailed = {
     reconciliation,
     notes: [...otherNotes, ...journal.notes],
+    lacks: [...shortfalls.map(({ note }) => note), ...missing],
     entities: subject,
+    absent: absent.filter(({ entity }) => !subject.includes(entity)),
     summaryOf: context.summaryOf ?? null,
   }
   const lastMails = await lastMailsOf(db, mailed)
@@ -295,7 +306,12 @@ async function reportJudged(
     reconciliation,
     journal,
     dialect: config.csvDialect,
-    run: await describeRun(db, context, { facts, fetched, notes: toldNotes, timings: clock.laps }),
+    run: await describeRun(db, context, {
+      facts,
+      fetched,
+      notes: [...notes, ...journal.notes],
+      timings: clock.laps,
+    }),
   }
   const written =
     (await signed?.write(dir)) ??
@@ -311,7 +327,7 @@ async function reportJudged(
     const fec = fecFiles(forJournal, facts, journal)
     await writeBeside(written.dir, fec.files)
     for (const note of fec.notes) io.progress.note(note, 'warn')
-    notes.push(...fec.notes)
+    told.push(...fec.notes)
   } else if (flags.fec) {
     io.progress.note(
       `--fec: nothing was written, because ${flags.period.label} is closed and its journal is signed`,
@@ -327,10 +343,10 @@ async function reportJudged(
   })
   io.out(
     flags.json
-      ? resultJson(reconciliation, written, notes)
-      : resultText(reconciliation, written, notes),
+      ? resultJson(reconciliation, written, told)
+      : resultText(reconciliation, written, told),
   )
-  for (const note of notes) io.progress.keep?.(note, 'warn')
+  for (const text of told) io.progress.keep?.(text, 'warn')
   io.progress.keep?.(resultLine(reconciliation, shortfalls.length + missing.length > 0))
   if (flags.mail) {
     await context.assertAlone()
@@ -340,8 +356,6 @@ async function reportJudged(
         ...mailed,
         config,
         runId,
-        isIncomplete: shortfalls.length + missing.length > 0,
-        absent: absent.filter(({ entity }) => !subject.includes(entity)),
         textsFor: async (names) => {
           const texts = textsAbout(report, names)
           if (signed === null) {
@@ -356,7 +370,7 @@ async function reportJudged(
     )
     for (const fault of unsent) {
       io.progress.note(fault.message, 'warn')
-      shortfalls.push({ note: fault.message, exitCode: fault.exitCode })
+      shortfalls.push({ note: aboutAll(fault.message), exitCode: fault.exitCode })
     }
   }
   return { exitCode: exitCodeOf(context, reconciliation, shortfalls), reconciliation }
@@ -373,7 +387,11 @@ function textsAbout(
     ...report,
     reconciliation: ofEntities(report.reconciliation, names),
     journal: journalAbout(report.journal, names),
-    run: { ...report.run, entities: entities.filter((name) => names.includes(name)) },
+    run: {
+      ...report.run,
+      entities: entities.filter((name) => names.includes(name)),
+      notes: notesAbout(report.run.notes, names),
+    },
     lastMails: (report.lastMails ?? []).filter((last) =>
       last.entities.some((name) => names.includes(name)),
     ),
@@ -409,7 +427,7 @@ function weighOutcomes(
   const fetched = new Map<string, EntityFetch>()
   const reported: EntityConfig[] = []
   const shortfalls: Shortfall[] = []
-  const absent: { readonly entity: EntityConfig; readonly note: string }[] = []
+  const absent: AbsentEntity[] = []
   if (flags.offline) return { fetched, reported: [...entities], shortfalls, absent }
   const faults: Fault[] = []
   for (const entity of entities) {
@@ -418,7 +436,8 @@ function weighOutcomes(
     if (outcome instanceof Fault) {
       faults.push(outcome)
       if (entities.length > 1) io.progress.note(`${entity.name}: ${outcome.message}`, 'warn')
-      const note = `${entity.name} is missing from this report: ${outcome.message}`
+      // Told to all: a line on an account that they share may be its payout.
+      const note = aboutAll(`${entity.name} is missing from this report: ${outcome.message}`)
       absent.push({ entity, note })
       shortfalls.push({ note, exitCode: outcome.exitCode })
       continue
@@ -427,7 +446,10 @@ function weighOutcomes(
     reported.push(entity)
     if (outcome.export instanceof InputFault) {
       shortfalls.push({
-        note: `The accounting export of ${entity.name} was rejected, so the ledger was not compared with it: ${outcome.export.message}`,
+        note: {
+          entities: [entity.name],
+          text: `The accounting export of ${entity.name} was rejected, so the ledger was not compared with it: ${outcome.export.message}`,
+        },
         exitCode: outcome.export.exitCode,
       })
     }
@@ -440,7 +462,10 @@ function weighOutcomes(
 
 function rejectedFiles({ rejected }: BankImport): Shortfall[] {
   return rejected.map(({ name, fault }) => ({
-    note: `The bank file ${name} was rejected and nothing of it was taken: ${fault.message}`,
+    // Whose it is stands in it, and it could not be read.
+    note: aboutAll(
+      `The bank file ${name} was rejected and nothing of it was taken: ${fault.message}`,
+    ),
     exitCode: fault.exitCode,
   }))
 }
@@ -475,7 +500,7 @@ async function describeRun(
   }: {
     readonly facts: Facts
     readonly fetched: ReadonlyMap<string, EntityFetch>
-    readonly notes: readonly string[]
+    readonly notes: readonly Note[]
     readonly timings: Readonly<Record<string, number>>
   },
 ): Promise<ReportRun> {
@@ -501,20 +526,18 @@ function missingInputs(
   facts: Facts,
   fetched: ReadonlyMap<string, EntityFetch>,
   { config, flags }: PeriodContext,
-): string[] {
+): Note[] {
   const { startS, endS } = periodInstants(flags.period, config.businessTimeZone)
   // Of an export that was rejected its own note has told.
   const notes = facts.entities
     .filter(({ entity }) => !(fetched.get(entity)?.export instanceof InputFault))
     .filter(({ exports }) => !exports.some((held) => held.startS < endS && held.endS > startS))
-    .map(
-      ({ entity }) =>
-        `There is no accounting export of ${entity} for this period, so its ledger was not compared with one.`,
-    )
-  if (facts.bank.statements.length === 0) {
-    notes.push(`There are no bank statements; put them into ${config.bankInbox}.`)
-  }
-  return notes
+    .map(({ entity }) => ({
+      entities: [entity],
+      text: `There is no accounting export of ${entity} for this period, so its ledger was not compared with one.`,
+    }))
+  if (facts.bank.statements.length > 0) return notes
+  return [...notes, aboutAll(`There are no bank statements; put them into ${config.bankInbox}.`)]
 }
 
 /** What the report named is stored only once the report stands: pins, broken pins, discrepancies. */

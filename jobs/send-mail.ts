@@ -8,18 +8,28 @@ import { mailText } from '../reports/mail.ts'
 import type { ReportText } from '../reports/text.ts'
 import type { Config, EntityConfig } from '../src/config.ts'
 import { groupBy } from '../src/domain/collections.ts'
+import { type Note, notesAbout, textsOf } from '../src/domain/note.ts'
 import type { Reconciliation } from '../src/domain/reconciliation.ts'
 import { Fault } from '../src/errors.ts'
 import { sendMail } from '../src/mail/mailer.ts'
 import type { Progress } from '../src/progress.ts'
 
+/** An entity of which there is no report, and why: who answers for it must hear of it. */
+export interface AbsentEntity {
+  readonly entity: EntityConfig
+  readonly note: Note
+}
+
 /** What decides whether a result is the same as one that was mailed. */
 interface ResultArgs {
   readonly reconciliation: Reconciliation
-  /** What a reader must know of the report, each as a sentence. */
-  readonly notes: readonly string[]
+  /** What a reader must know of the report, but for what its plans say. */
+  readonly notes: readonly Note[]
+  /** Those of the notes that tell what the report had to do without. */
+  readonly lacks: readonly Note[]
   /** The entities that the report is about. */
   readonly entities: readonly EntityConfig[]
+  readonly absent: readonly AbsentEntity[]
   /** Mail although nothing changed since the last one, as a summary of this day; null: only changes. */
   readonly summaryOf: string | null
 }
@@ -27,27 +37,57 @@ interface ResultArgs {
 export interface SendMailArgs extends ResultArgs {
   readonly config: Config
   readonly runId: number
-  /** Whether the report had to do without something. */
-  readonly isIncomplete: boolean
-  /** Entities of which there is no report, with the reason: who answers for them must hear of it. */
-  readonly absent: readonly { readonly entity: EntityConfig; readonly note: string }[]
   /** The report's files for some of the entities, by name: nobody is sent another entity's rows. */
   readonly textsFor: (entities: readonly string[]) => Promise<ReadonlyMap<string, ReportText>>
   /** From `lastMailsOf`. */
   readonly lastMails: readonly LastMail[]
 }
 
-/** Entities by their recipients: addresses in order, joined by a comma; nobody is an empty text. */
-function byRecipients(entities: readonly EntityConfig[]): Map<string, EntityConfig[]> {
-  return groupBy(entities, ({ mailTo }) => [...mailTo].toSorted().join(','))
+/** Who is sent one mail, and the part of the result that is theirs. */
+interface Audience {
+  /** Addresses in order, joined by a comma; nobody is an empty text. */
+  readonly recipients: string
+  /** The entities that they answer for. */
+  readonly answersFor: readonly string[]
+  /** Those of them that the report is about. */
+  readonly names: readonly string[]
+  readonly reconciliation: Reconciliation
+  /** What they must know, each as a sentence. */
+  readonly notes: readonly string[]
+  /** Whether the report of their entities had to do without something. */
+  readonly isIncomplete: boolean
+  readonly subject: MailSubject
+}
+
+function audiencesOf(args: ResultArgs): Audience[] {
+  const { reconciliation, entities, absent, notes, lacks, summaryOf } = args
+  const all = [...entities, ...absent.map(({ entity }) => entity)]
+  const byRecipients = groupBy(all, ({ mailTo }) => [...mailTo].toSorted().join(','))
+  return [...byRecipients].map(([recipients, group]) => {
+    const answersFor = group.map(({ name }) => name)
+    const names = group.filter((entity) => entities.includes(entity)).map(({ name }) => name)
+    // Who is told of absent entities only hears why they are absent, and nothing of anybody else's.
+    const toKnow =
+      names.length > 0
+        ? notesAbout(notes, answersFor)
+        : absent.filter(({ entity }) => group.includes(entity)).map(({ note }) => note)
+    const own = { reconciliation: ofEntities(reconciliation, names), notes: textsOf(toKnow) }
+    return {
+      ...own,
+      recipients,
+      answersFor,
+      names,
+      isIncomplete: names.length === 0 || notesAbout(lacks, answersFor).length > 0,
+      subject: subjectFor(own, recipients, summaryOf),
+    }
+  })
 }
 
 /** What each set of recipients was told last of the period, other than this very result. */
 export async function lastMailsOf(db: Db, args: ResultArgs): Promise<LastMail[]> {
   const lastMails: LastMail[] = []
-  for (const [recipients, group] of byRecipients(args.entities)) {
-    const names = group.map(({ name }) => name)
-    const subject = subjectFor(ofEntities(args.reconciliation, names), recipients, args)
+  for (const { names, subject } of audiencesOf(args)) {
+    if (names.length === 0) continue
     const last = await findLastMailedReport(db, subject, names)
     lastMails.push({
       asOf: last?.asOf ?? null,
@@ -64,45 +104,28 @@ export async function mailReports(
   args: SendMailArgs,
   progress: Progress,
 ): Promise<Fault[]> {
-  const { config, reconciliation, entities, absent } = args
+  const { config } = args
   const { smtpUrl, mailFrom } = config
   if (smtpUrl === null || mailFrom === null) {
     progress.note('SMTP_URL is not set: nothing is mailed')
     return []
   }
   const faults: Fault[] = []
-  const all = [...entities, ...absent.map(({ entity }) => entity)]
-  for (const [recipients, group] of byRecipients(all)) {
+  for (const audience of audiencesOf(args)) {
+    const { recipients, answersFor, subject } = audience
     if (recipients === '') {
-      progress.note(
-        `nobody is to be mailed about ${group.map(({ name }) => name).join(', ')} (MAIL_TO)`,
-        'warn',
-      )
+      progress.note(`nobody is to be mailed about ${answersFor.join(', ')} (MAIL_TO)`, 'warn')
       continue
     }
-    const names = group.filter((entity) => entities.includes(entity)).map(({ name }) => name)
-    const own = names.length > 0 ? args : aboutAbsent(args, group)
-    const subject = subjectFor(ofEntities(reconciliation, names), recipients, own)
     if (await wasSent(db, subject)) {
       progress.note(`mail of ${subject.period}: nothing new since the last one`)
       continue
     }
-    const fault = await deliver(
-      db,
-      { ...own, config: { ...config, smtpUrl, mailFrom } },
-      names,
-      subject,
-    )
+    const fault = await deliver(db, { ...args, config: { ...config, smtpUrl, mailFrom } }, audience)
     if (fault === null) progress.note(`mail of ${subject.period} sent`)
     else faults.push(fault)
   }
   return faults
-}
-
-/** For who is told of absent entities only: why they are absent, and nothing of anybody else's. */
-function aboutAbsent(args: SendMailArgs, group: readonly EntityConfig[]): SendMailArgs {
-  const notes = args.absent.filter(({ entity }) => group.includes(entity)).map(({ note }) => note)
-  return { ...args, notes, isIncomplete: true, textsFor: () => Promise.resolve(new Map()) }
 }
 
 /** The part of a reconciliation that is about some entities. */
@@ -134,10 +157,11 @@ export function ofEntities(
 
 /** What makes a result: its discrepancies and what is missing, not the day on which it was looked at. */
 function subjectFor(
-  { period, discrepancies, plans }: Reconciliation,
+  { reconciliation, notes }: Pick<Audience, 'reconciliation' | 'notes'>,
   recipients: string,
-  { notes, summaryOf }: Pick<ResultArgs, 'notes' | 'summaryOf'>,
+  summaryOf: string | null,
 ): MailSubject {
+  const { period, discrepancies, plans } = reconciliation
   const stops = plans?.stops ?? []
   const result = {
     ...(stops.length === 0 ? {} : { stops }),
@@ -156,20 +180,18 @@ function subjectFor(
 
 async function deliver(
   db: Db,
-  args: SendMailArgs & {
+  {
+    config,
+    runId,
+    textsFor,
+    lastMails,
+  }: SendMailArgs & {
     readonly config: Config & { readonly smtpUrl: string; readonly mailFrom: string }
   },
-  names: readonly string[],
-  subject: MailSubject,
+  { names, reconciliation, notes, isIncomplete, subject }: Audience,
 ): Promise<Fault | null> {
-  const { config, runId, reconciliation, notes, textsFor, lastMails } = args
   const lastMail = lastMails.find(({ entities }) => entities.some((name) => names.includes(name)))
-  const text = mailText(
-    ofEntities(reconciliation, names),
-    notes,
-    args.isIncomplete,
-    lastMail ?? null,
-  )
+  const text = mailText(reconciliation, notes, isIncomplete, lastMail ?? null)
   const delivery = await beginDelivery(db, subject, runId)
   try {
     await sendMail(config.smtpUrl, {
@@ -177,7 +199,7 @@ async function deliver(
       messageId: messageIdOf(subject),
       from: config.mailFrom,
       to: subject.recipients.split(','),
-      attachments: attachmentsOf(await textsFor(names)),
+      attachments: attachmentsOf(names.length === 0 ? new Map() : await textsFor(names)),
     })
   } catch (error) {
     if (!(error instanceof Fault)) throw error

@@ -1,4 +1,5 @@
 import { formatAmount } from '../src/domain/money.ts'
+import { type Note, textsOf } from '../src/domain/note.ts'
 import type { Reconciliation, SummaryLine } from '../src/domain/reconciliation.ts'
 
 /** What a report says of the run that made it. */
@@ -15,8 +16,8 @@ export interface ReportRun {
   }
   /** Milliseconds by name of the step. */
   readonly timings: Readonly<Record<string, number>>
-  /** What is missing from the report, each as a sentence. */
-  readonly notes: readonly string[]
+  /** What is missing from the report. */
+  readonly notes: readonly Note[]
 }
 
 interface ReportBankFile {
@@ -50,7 +51,7 @@ interface ReportLedger {
 export function summaryJson(reconciliation: Reconciliation, run: ReportRun): string {
   const { period, asOf, summary, controlFaults } = reconciliation
   return jsonText({
-    notes: run.notes,
+    notes: textsOf(run.notes),
     control_faults: controlFaults,
     period: { label: period.label, first: period.first, last: period.last },
     as_of: asOf,

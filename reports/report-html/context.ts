@@ -2,6 +2,7 @@ import { groupBy } from '../../src/domain/collections.ts'
 import { entriesOf, type Journal, type JournalEntry } from '../../src/domain/journal.ts'
 import type { MetricsOfPeriod } from '../../src/domain/metrics.ts'
 import { absolute, type Currency, sumOf } from '../../src/domain/money.ts'
+import type { Note } from '../../src/domain/note.ts'
 import { periodContains } from '../../src/domain/period.ts'
 import type {
   DiscrepancyRow,
@@ -16,8 +17,8 @@ import { type Meaning, meaningOf } from './words.ts'
 export interface ReportHtmlInput {
   readonly reconciliation: Reconciliation
   readonly journal: Journal
-  /** What is missing from the report, each as a sentence. */
-  readonly notes: readonly string[]
+  /** What is missing from the report. */
+  readonly notes: readonly Note[]
   /** For each set of recipients; left out: nothing is known of mails. */
   readonly lastMails?: readonly LastMail[]
   /** How the last periods went, by entity, this one last; left out: nothing is told of it. */

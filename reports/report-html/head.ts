@@ -1,3 +1,4 @@
+import { textsOf } from '../../src/domain/note.ts'
 import type { DiscrepancyRow } from '../../src/domain/reconciliation.ts'
 import type { Change } from '../changes.ts'
 import { type Block, type Page, stakes } from './context.ts'
@@ -75,7 +76,7 @@ function sumOfCounts(counts: readonly number[]): number {
 
 /** What the report had to do without stands above its figures, so that nobody takes silence for agreement. */
 function notesBox({ notes, journal }: Page): Html {
-  const all = [...new Set([...notes, ...journal.notes])]
+  const all = [...new Set(textsOf([...notes, ...journal.notes]))]
   if (all.length === 0) return nothing
   return markup`<div class="notes">
 <h2 id="missing">What is missing from this report</h2>

@@ -32,6 +32,7 @@ import { hundredthsOfPercent } from './fee-contract.ts'
 import { money } from './findings.ts'
 import { arithmeticHolds } from './ledger-rows.ts'
 import { absolute, type Currency, sumOf } from './money.ts'
+import { type Note, notesAbout } from './note.ts'
 import { periodContains, periodInstants } from './period.ts'
 
 /** Account numbers of the merchant's books. The provider's is used for nothing else. */
@@ -130,8 +131,8 @@ export interface Journal {
   /** What the entries move the provider's account by, by entity and currency. */
   readonly moved: readonly Moved[]
   readonly vat: readonly EntityVat[]
-  /** What is not in it and why, each as a sentence. */
-  readonly notes: readonly string[]
+  /** What is not in it and why. */
+  readonly notes: readonly Note[]
   /** What of it does not tie, each as a sentence; empty when all does. */
   readonly controlFaults: readonly string[]
 }
@@ -145,13 +146,14 @@ export function journalOf(
 ): Journal {
   const books: Book[] = []
   const vats: EntityVat[] = []
-  const notes: string[] = []
+  const notes: Note[] = []
   for (const account of given.toSorted((a, b) => compareText(a.entity, b.entity))) {
     const { entity, rows, vatRatePercent } = account
     const tally = rows === null ? null : tallyVat(facts, entity, rows, vatRatePercent)
     const vat = tally === null ? TOO_MANY : feeVatOf(account, tally)
     if (rows === null || tally === null || vat.note !== null) {
-      notes.push(`There are no entries for ${entity} in journal.csv: ${vat.note ?? ''}`)
+      const text = `There are no entries for ${entity} in journal.csv: ${vat.note ?? ''}`
+      notes.push({ entities: [entity], text })
       vats.push({ entity, basis: null, isBooked: false, inPaidFees: [] })
       continue
     }
@@ -204,6 +206,7 @@ export function journalAbout(journal: Journal, names: readonly string[]): Journa
     books: journal.books.filter(isTheirs),
     moved: journal.moved.filter(isTheirs),
     vat: journal.vat.filter(isTheirs),
+    notes: notesAbout(journal.notes, names),
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Day, dayOfInstant } from './day.ts'
 import type { EntityFacts, Policy } from './facts.ts'
 import type { Finding } from './findings.ts'
+import type { Note } from './note.ts'
 import { addBusinessDays } from './target-calendar.ts'
 
 /**
@@ -55,13 +56,16 @@ function isKnowable({ code, day }: Finding, floor: LedgerFloor): boolean {
   }
 }
 
-/** What a reader must know of each entity whose history was cut off, as a sentence. */
-export function floorNotes(entities: readonly EntityFacts[], policy: Policy): string[] {
+/** What a reader must know of each entity whose history was cut off. */
+export function floorNotes(entities: readonly EntityFacts[], policy: Policy): Note[] {
   return entities.flatMap((facts) => {
     const floor = floorOf(facts, policy)
     if (floor === null) return []
     return [
-      `The ledger of ${facts.entity} is known from ${floor.day} on (LEDGER_SINCE), so its opening balance leaves out what was before. Payouts until ${floor.payoutsUntil} may hold earlier rows and were not proved where they do not add up; lines of Alma until ${floor.linesUntil} may belong to earlier payouts and were not called unexpected.`,
+      {
+        entities: [facts.entity],
+        text: `The ledger of ${facts.entity} is known from ${floor.day} on (LEDGER_SINCE), so its opening balance leaves out what was before. Payouts until ${floor.payoutsUntil} may hold earlier rows and were not proved where they do not add up; lines of Alma until ${floor.linesUntil} may belong to earlier payouts and were not called unexpected.`,
+      },
     ]
   })
 }

@@ -46,6 +46,7 @@ import {
   judgeSuspectRows,
 } from './ledger-rows.ts'
 import { withoutUnknowable } from './ledger-floor.ts'
+import type { Note } from './note.ts'
 import { judgePayouts, type ProvedPayout, provePayouts } from './payout-proof.ts'
 import { periodContains, periodInstants } from './period.ts'
 import { judgePlans } from './plans.ts'
@@ -69,8 +70,8 @@ import { type CoveredStretch, isCovered, proveStatements } from './statement-pro
  */
 export function reconcile(facts: Facts): Reconciliation & {
   readonly brokenPins: readonly BrokenPin[]
-  /** Recorded decisions that the facts no longer bear, each as a sentence. */
-  readonly brokenDecisions: readonly string[]
+  /** Recorded decisions that the facts no longer bear. */
+  readonly brokenDecisions: readonly Note[]
   readonly bookedLines: readonly BookedLine[]
 } {
   const { decisions, lateEntries } = facts.record
@@ -119,13 +120,14 @@ export function reconcile(facts: Facts): Reconciliation & {
       ...refuteReport(tables),
     ],
     brokenPins: bank.brokenPins,
-    brokenDecisions: bank.brokenDecisions.map((broken) => brokenDecisionSentence(broken, zone)),
+    brokenDecisions: bank.brokenDecisions.map((broken) => brokenDecisionNote(broken, zone)),
     bookedLines: bank.bookedLines,
   }
 }
 
-function brokenDecisionSentence({ decision, because }: BrokenDecision, zone: string): string {
-  return `A decision on payout ${decision.payoutIds.join(' and ')} no longer holds (by ${signature(decision, zone)}): ${because}. It was judged anew.`
+function brokenDecisionNote({ decision, because }: BrokenDecision, zone: string): Note {
+  const text = `A decision on payout ${decision.payoutIds.join(' and ')} no longer holds (by ${signature(decision, zone)}): ${because}. It was judged anew.`
+  return { entities: [decision.entity], text }
 }
 
 interface LedgerJudgement {

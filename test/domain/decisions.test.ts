@@ -144,7 +144,7 @@ describe('a decided match', () => {
     const after = decided(facts, { kind: 'match', payouts: ['P1'], lines: ['B1'] })
     const { brokenDecisions } = reconcile(after)
     expect(brokenDecisions).toHaveLength(1)
-    expect(brokenDecisions[0]).toMatch(
+    expect(brokenDecisions[0]?.text).toMatch(
       /^A decision on payout payout_11kAbCdEfGP1x+ no longer holds \(by Marie on 2024-05-02: as the advice says\): the amounts differ by -1\.00 EUR: the payout is 100\.00 EUR, the bank line is 99\.00 EUR\. It was judged anew\.$/,
     )
     expect(explanationOf(after, 'deposit_amount')).toContain(
@@ -175,7 +175,7 @@ describe('a decided match', () => {
       ...entity,
       account: { ...entity.account, ibans: ['FR7600000000000000000000000'] },
     }
-    expect(reconcile({ ...after, entities: [moved] }).brokenDecisions[0]).toContain(
+    expect(reconcile({ ...after, entities: [moved] }).brokenDecisions[0]?.text).toContain(
       'of bank line B1 of 2024-03-20 no longer belongs to an entity',
     )
   })
@@ -204,7 +204,7 @@ describe('a decided match', () => {
         },
       ],
     }
-    expect(reconcile(gone).brokenDecisions[0]).toContain("Alma's ledger no longer has payout")
+    expect(reconcile(gone).brokenDecisions[0]?.text).toContain("Alma's ledger no longer has payout")
   })
 })
 

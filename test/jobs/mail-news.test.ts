@@ -51,6 +51,13 @@ function plainOf(mail: string): string {
     .replaceAll('\r\n', '\n')
 }
 
+/** The attached `report.html`. */
+function pageIn(mail: string): string {
+  const [, encoded = ''] =
+    /filename=report\.html[^]*?\r\n\r\n([A-Za-z0-9+/=\r\n]+?)\r\n--/.exec(mail) ?? []
+  return Buffer.from(encoded, 'base64').toString()
+}
+
 const mailsOf = (mails: readonly string[], period: string): string[] =>
   mails.filter((mail) => subjectOf(mail).startsWith(`Alma ${period}`))
 
@@ -82,11 +89,7 @@ describe('what changed since the last mail', () => {
     await writeFile(join(OUTPUT, 'news.html'), page)
 
     // The page on the disk is the one in the mail, and a night without news leaves it as it is.
-    const mailed = Buffer.from(
-      /filename=report\.html[^]*?\r\n\r\n([A-Za-z0-9+/=\r\n]+?)\r\n--/.exec(second)?.[1] ?? '',
-      'base64',
-    )
-    expect(mailed.toString()).toBe(page)
+    expect(pageIn(second)).toBe(page)
     expect(await night(opened.shop, '2024-03-27')).toBe(0)
     expect(await opened.shop.text(WEEK, 'report.html')).toBe(page)
 
@@ -185,6 +188,25 @@ describe('several entities', () => {
       expect.stringMatching(/^Alma 2024-W12: 1 open/),
       `Alma ${WEEK}: all clear`,
     ])
+  }, 120_000)
+
+  test('what a reader must know is told to whom it concerns, in the mail and on its page', async () => {
+    const { shop: opened, server: mails } = await openTwo()
+    opened.env['LEDGER_SINCE'] = '2024-03-11'
+    expect(await night(opened, '2024-03-25')).toBe(0)
+    const known = (name: string): string => `The ledger of ${name} is known from 2024-03-11`
+    for (const [own, other] of [
+      ['north', 'south'],
+      ['south', 'north'],
+    ] as const) {
+      const mail = mailsOf(mails.mails, WEEK).find((one) => one.includes(`${own}@group.example`))
+      for (const told of [plainOf(mail ?? ''), pageIn(mail ?? '')]) {
+        expect(told).toContain(known(own))
+        expect(told).not.toContain(known(other))
+      }
+    }
+    const page = await opened.text(WEEK, 'report.html')
+    expect([page.includes(known('north')), page.includes(known('south'))]).toEqual([true, true])
   }, 120_000)
 
   test('a week that was signed with both stays signed while one of them fails', async () => {

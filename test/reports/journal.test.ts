@@ -24,6 +24,7 @@ import {
   type JournalScheme,
 } from '../../src/domain/journal.ts'
 import { formatAmount, parseAmount, sumOf } from '../../src/domain/money.ts'
+import { textsOf } from '../../src/domain/note.ts'
 import { reconcile } from '../../src/domain/reconcile.ts'
 import { plant, plantDemo } from '../../src/sandbox/plant.ts'
 import { createWorld, type SandboxWorld } from '../../src/sandbox/world.ts'
@@ -322,7 +323,7 @@ describe('whether fees contain VAT', () => {
     expect(allOf(journal)).toEqual([])
     expect(journal.controlFaults).toEqual([])
     expect(journal.vat).toMatchObject([{ basis: null, isBooked: false }])
-    expect(journal.notes).toEqual([expect.stringMatching(why)])
+    expect(textsOf(journal.notes)).toEqual([expect.stringMatching(why)])
   })
 
   test('does not matter where there is no fee', () => {
@@ -345,7 +346,9 @@ describe('whether fees contain VAT', () => {
       SCHEME,
     )
     expect(allOf(journal)).toEqual([])
-    expect(journal.notes).toEqual([expect.stringMatching(/more ledger rows .* month by month/)])
+    expect(textsOf(journal.notes)).toEqual([
+      expect.stringMatching(/more ledger rows .* month by month/),
+    ])
   })
 })
 

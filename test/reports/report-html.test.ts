@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { MailedDiscrepancy } from '../../reports/changes.ts'
 import { reportHtml, type ReportHtmlInput } from '../../reports/report-html/page.ts'
 import { addDays, parseDay } from '../../src/domain/day.ts'
+import { aboutAll } from '../../src/domain/note.ts'
 import { parseAmount, sumOf } from '../../src/domain/money.ts'
 import type { SettlementRow } from '../../src/domain/reconciliation.ts'
 import { plantDemo } from '../../src/sandbox/plant.ts'
@@ -350,8 +351,8 @@ describe('from data that is not the demo’s', () => {
   test('what is missing stands at the head, the journal’s refusal too', async () => {
     const { page } = await openMade(
       {
-        notes: ['The statement of 2024-03-22 was rejected.'],
-        journal: { ...journal, books: [], vat: [], notes: ['Set FEE_VAT.'] },
+        notes: [aboutAll('The statement of 2024-03-22 was rejected.')],
+        journal: { ...journal, books: [], vat: [], notes: [aboutAll('Set FEE_VAT.')] },
       },
       CHECKED,
     )
@@ -367,7 +368,7 @@ describe('from data that is not the demo’s', () => {
     const attack = `"><script>document.title='x'</script><img src=x onerror=alert(1)>&amp;'\u202e</style>`
     const { page, requests, complaints } = await openMade(
       {
-        notes: [attack],
+        notes: [aboutAll(attack)],
         reconciliation: {
           ...reconciliation,
           discrepancies: [
@@ -523,7 +524,7 @@ describe('from data that is not the demo’s', () => {
   })
 
   test('the same facts give the same bytes', () => {
-    const input = { reconciliation, journal, notes: ['one'] }
+    const input = { reconciliation, journal, notes: [aboutAll('one')] }
     expect(reportHtml(input)).toBe(reportHtml(structuredClone(input)))
   })
 })

@@ -1,4 +1,5 @@
 import { parseDay } from '../../src/domain/day.ts'
+import { aboutAll } from '../../src/domain/note.ts'
 import { parseWeek } from '../../src/domain/period.ts'
 import type {
   DiscrepancyRow,
@@ -168,5 +169,5 @@ export const run: ReportRun = {
     ],
   },
   timings: { ledger: 1234.6, match: 5 },
-  notes: ['The statement of 2024-03-22 was rejected.'],
+  notes: [aboutAll('The statement of 2024-03-22 was rejected.')],
 }
