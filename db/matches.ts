@@ -3,6 +3,7 @@ import { and, asc, eq, gte, inArray, isNotNull, isNull } from 'drizzle-orm'
 import type { PinnedMatch, RevokedMatch } from '../src/domain/facts.ts'
 import { groupBy } from '../src/domain/collections.ts'
 import { MATCH_RULES, type Match, type MatchRule } from '../src/domain/reconciliation.ts'
+import { ControlTotalsFault } from '../src/errors.ts'
 import { bulkUpsert } from './bulk.ts'
 import type { DbOrTx, Tx } from './client.ts'
 import { matchBankEntries, matches, matchPayouts } from './schema.ts'
@@ -103,7 +104,11 @@ export async function revokeMatches(
   }
 }
 
-/** Pins what a report named and is not pinned yet. @returns how many were pinned. */
+/**
+ * Pins what a report named and is not pinned yet.
+ * @returns how many were pinned.
+ * @throws ControlTotalsFault if a payout or bank entry is in another match that stands.
+ */
 export async function pinMatches(
   tx: Tx,
   runId: number,
@@ -163,6 +168,11 @@ async function pinOfEntity(
     and(eq(matchBankEntries.entity, entity), gte(matchBankEntries.matchId, firstId)),
   )
   if (storedPayouts !== payouts.length || storedEntries !== entries.length) {
-    throw new Error('a payout or bank entry of a new match is pinned to another match already')
+    throw new ControlTotalsFault(
+      `the new matches of ${entity} name ${payouts.length} payouts and ${entries.length} bank entries, and ${storedPayouts} and ${storedEntries} could be tied: one is pinned to another match already, so nothing was sent`,
+      {
+        hint: 'This is a fault of the program or of the stored data, not of the provider. Run it once more; if it says so again, please report it with this line.',
+      },
+    )
   }
 }

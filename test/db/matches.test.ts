@@ -6,6 +6,7 @@ import {
   pinMatches,
   revokeMatches,
 } from '../../db/matches.ts'
+import { EXIT } from '../../src/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { matchOf, storeTwoBankEntries } from './two-bank-entries.ts'
 
@@ -25,12 +26,17 @@ const inTransaction = <T>(work: (tx: Tx) => Promise<T>): Promise<T> => database.
 const pin = (entity: string, payoutId: string, bankEntryId: string): Promise<number> =>
   inTransaction((tx) => pinMatches(tx, runId, '2024-W12', [matchOf(entity, payoutId, bankEntryId)]))
 
+const taken = {
+  exitCode: EXIT.notTied,
+  message: expect.stringContaining('pinned to another match already'),
+}
+
 test('a payout of an entity, and a bank entry whoever’s it is, are in one match at most', async () => {
   const [first = '', second = ''] = entries
   expect(await pin('north', 'payout_1', first)).toBe(1)
   // The same payout id may be another entity's as well, but the bank line is taken.
-  await expect(pin('south', 'payout_1', first)).rejects.toThrow('pinned to another match already')
-  await expect(pin('north', 'payout_1', second)).rejects.toThrow('pinned to another match already')
+  await expect(pin('south', 'payout_1', first)).rejects.toMatchObject(taken)
+  await expect(pin('north', 'payout_1', second)).rejects.toMatchObject(taken)
   expect(await pin('south', 'payout_1', second)).toBe(1)
   const [north] = await loadPinnedMatches(database.db, ['north'])
   expect(north).toMatchObject({ entity: 'north', payoutIds: ['payout_1'], bankEntryIds: [first] })
