@@ -23,16 +23,18 @@ export async function proveRefunds(tx: Tx, { entity, sinceNumber }: ProofScope):
     await saveFamilies(tx, entity, null)
     return
   }
-  // In two steps: what is not settled is looked at again as well, and the first step removes it.
-  const found = await tx.execute<{ paymentId: string }>(sql`delete from ${refundFamilies}
-    where entity = ${entity} and (settled_s is null or payment_id in (${touchedPayments(entity, sinceNumber)}))
-    returning payment_id as "paymentId"`)
-  const reopened = JSON.stringify(found.map(({ paymentId }) => paymentId))
-  await saveFamilies(
+  // What is not settled is looked at again as well.
+  const again = sql`${touchedPayments(entity, sinceNumber)}
+    union select payment_id from ${refundFamilies} where entity = ${entity} and settled_s is null`
+  await withResult(
     tx,
-    entity,
-    sql`${touchedPayments(entity, sinceNumber)}
-      union select value from jsonb_array_elements_text(${reopened}::text::jsonb)`,
+    again,
+    async (given) => {
+      await tx.execute(sql`delete from ${refundFamilies}
+        where entity = ${entity} and payment_id in (select payment_id from ${given})`)
+      await saveFamilies(tx, entity, sql`select payment_id from ${given}`)
+    },
+    'refunds_again',
   )
 }
 
