@@ -251,6 +251,8 @@ async function writePlans(address: DatabaseAddress): Promise<void> {
         else if (isExplained(query)) {
           const lines = await tx.unsafe<{ 'QUERY PLAN': string }[]>(`explain ${query}`, values)
           plans.push(`${query.trim()}\n\n${lines.map((line) => line['QUERY PLAN']).join('\n')}`)
+          // A result under a name of its own is read on the way to the next one.
+          if (isResult(query) && !NAMES_LAST_RESULT.test(query)) await tx.unsafe(query, values)
         }
       }
     })
@@ -261,10 +263,14 @@ async function writePlans(address: DatabaseAddress): Promise<void> {
   }
 }
 
-/** What is stored of a temporary table is little, and the table is gone by now. */
+const isResult = (query: string): boolean => /^\s*create temporary table/i.test(query)
+
+const NAMES_LAST_RESULT = /pg_temp\."proof_result"/
+
+/** What is stored of the last result is little, and its table is gone by now. */
 function isExplained(query: string): boolean {
-  if (/^\s*create temporary table/i.test(query)) return true
-  return /^\s*(select|with|insert|delete)/i.test(query) && !query.includes('pg_temp.')
+  if (isResult(query)) return true
+  return /^\s*(select|with|insert|delete)/i.test(query) && !NAMES_LAST_RESULT.test(query)
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
