@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Api, createApi, csvAnswer, json } from './api.ts'
@@ -75,6 +76,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const requests: LoggedRequest[] = []
   const script = faultScript()
   const closing = new AbortController()
+  // Each request that waits listens to it, and any number of them may.
+  setMaxListeners(0, closing.signal)
   const secret = randomBytes(32)
   const signature = (path: string, expires: string): string =>
     createHmac('sha256', secret).update(`${path} ${expires}`).digest('hex')
