@@ -121,12 +121,15 @@ export function indexReferences(payouts: readonly PayoutReference[]): ReferenceI
   return { payouts, texts, numbers, next, tables, beginnings }
 }
 
+/** One for all lines: a list that grows takes room for many, and hundreds of thousands are kept. */
+const NOTHING_NAMED: readonly PayoutReference[][] = []
+
 /** The payouts that a line names, see `DepositItem.named`. */
 export function namedPayouts(
   entry: Pick<StoredBankEntry, 'remittance' | 'endToEndId' | 'bankReference'>,
   index: ReferenceIndex,
-): PayoutReference[][] {
-  const all: PayoutReference[][] = []
+): readonly PayoutReference[][] {
+  let all: readonly PayoutReference[][] = NOTHING_NAMED
   const shortest = index.tables.at(-1)?.length ?? Infinity
   for (const field of [
     entry.remittance.join(''),
@@ -137,7 +140,8 @@ export function namedPayouts(
     for (let at = 0; at + shortest <= text.length; at += 1) {
       if (index.beginnings?.[pairAt(text, at)] === 0) continue
       const group = namedAt(text, at, index)
-      if (group !== null && !all.some((known) => isSame(known, group))) all.push(group)
+      if (group === null || all.some((known) => isSame(known, group))) continue
+      all = all.length === 0 ? [group] : [...all, group]
     }
   }
   if (all.length < 2) return all
