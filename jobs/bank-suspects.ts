@@ -21,7 +21,7 @@ const SHOWN_MAX = 10
 /**
  * The suspects of a span of days that nobody decided about, as notes of its report.
  * @param ownersOf the entities that name an account as theirs, in order; null: it belongs to all of
- * the report; none: to nobody in it.
+ * the report; none: one of them is not in the report, and its suspects are left out.
  */
 export async function openSuspectNotes(
   db: DbOrTx,

@@ -38,8 +38,8 @@ function matchingLines(): BenchLine[] {
   const many = matchingOf(PAYOUTS * TIMES_MORE)
   const isAllRight = few.isRight && many.isRight
   const verdict = isAllRight ? 'every planted match right, 0 wrong' : 'NOT all matches are right'
-  const { seconds: fewS, floorS } = few
-  const { seconds: manyS } = many
+  const { seconds: fewS, crowdedS: fewCrowdedS, floorS } = few
+  const { seconds: manyS, crowdedS: manyCrowdedS } = many
   return [
     {
       what: `${count(PAYOUTS)} payouts against ${count(few.lines)} lines (${MIX}): ${verdict}`,
@@ -57,6 +57,14 @@ function matchingLines(): BenchLine[] {
       bar: `at most ${GROWTH_MAX} times`,
       met: isAllRight && manyS <= GROWTH_MAX * fewS,
     },
+    {
+      what: `${TIMES_MORE} times as many, what earlier rounds left behind still there`,
+      measured: `${manyCrowdedS.toFixed(2)} s`,
+      floor: `${count(PAYOUTS)} payouts ${fewCrowdedS.toFixed(2)} s`,
+      ratio: manyCrowdedS / fewCrowdedS,
+      bar: 'none',
+      met: true,
+    },
   ]
 }
 
@@ -64,6 +72,8 @@ interface Matching {
   readonly lines: number
   /** Medians. */
   readonly seconds: number
+  /** Of rounds one behind the other, none of which is cleared away after. */
+  readonly crowdedS: number
   readonly floorS: number
   readonly isRight: boolean
 }
@@ -74,8 +84,9 @@ function matchingOf(payouts: number): Matching {
   // Once to warm up: a night's few seconds are not its first second.
   settle(planted.facts)
   const [found, seconds] = medianOf(() => settle(planted.facts))
+  const crowdedS = median(roundsOf(() => settle(planted.facts)))
   const [, floorS] = medianOf(() => joined(planted.facts))
-  return { lines: planted.deposits, seconds, floorS, isRight: isRight(planted, found) }
+  return { lines: planted.deposits, seconds, crowdedS, floorS, isRight: isRight(planted, found) }
 }
 
 /** Part C of a reconciliation: lines recognised, matched with payouts, and judged. */
@@ -208,11 +219,15 @@ function wholeRuns(): BenchLine[] {
  * gone before that begins, else the collector would look for it beside the work on two processors.
  */
 function medianOf<T>(work: () => T): [T, number] {
-  const seconds = Array.from({ length: ROUNDS }, () => {
-    collectGarbage()
+  return [work(), median(roundsOf(work, collectGarbage))]
+}
+
+/** @returns the seconds of each. */
+function roundsOf(work: () => unknown, before: () => void = () => undefined): number[] {
+  return Array.from({ length: ROUNDS }, () => {
+    before()
     return timed(work)[1]
   })
-  return [work(), median(seconds)]
 }
 
 setFlagsFromString('--expose-gc')
